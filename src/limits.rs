@@ -1,0 +1,93 @@
+//! Every bound and every default, with the relations between them asserted at compile time.
+//!
+//! A value over a bound is refused before anything is written. A length read from a file is checked
+//! against its bound and against the bytes that are there before anything is allocated.
+
+use std::time::Duration;
+
+/// The unit in which a segment is sized and written, in bytes.
+pub const BLOCK_LEN: u64 = 4096;
+/// The alignment of every frame, in bytes.
+pub const FRAME_ALIGN: u64 = 8;
+
+/// Largest payload of one entry, in bytes.
+pub const PAYLOAD_LEN_MAX: usize = 16 << 20;
+/// Longest topic, in bytes.
+pub const TOPIC_LEN_MAX: usize = 64 << 10;
+/// Longest payload type, in bytes.
+pub const PAYLOAD_TYPE_LEN_MAX: usize = 64 << 10;
+/// Most index keys of one entry.
+pub const KEYS_PER_ENTRY_MAX: usize = 64;
+/// Longest index key, in bytes.
+pub const KEY_LEN_MAX: usize = 1 << 10;
+/// Largest batch, in bytes as it lies on disk, its commit included.
+pub const BATCH_LEN_MAX: u64 = 256 << 20;
+/// Largest body of any frame, in bytes: an entry with everything at its bound fits.
+pub const FRAME_BODY_LEN_MAX: usize = 20 << 20;
+/// Longest blob reference or content hash of a snapshot anchor, in bytes.
+pub const ANCHOR_TEXT_LEN_MAX: usize = 64 << 10;
+/// Longest identifier of a market-data stream, in bytes.
+pub const STREAM_IDENTIFIER_LEN_MAX: usize = 64 << 10;
+/// Most stream cursors in one cursor snapshot.
+pub const SNAPSHOT_CURSORS_MAX: usize = 1 << 16;
+/// Largest MANIFEST, in bytes.
+pub const MANIFEST_LEN_MAX: usize = 16 << 20;
+/// Largest opening manifest, in bytes: it is written once more into the first segment.
+pub const OPENING_LEN_MAX: usize = 8 << 20;
+/// Longest instance id or run id, in bytes.
+pub const ID_LEN_MAX: usize = 64;
+
+/// Smallest segment, in bytes.
+pub const SEGMENT_LEN_MIN: u64 = 16 << 10;
+/// Largest segment, in bytes.
+pub const SEGMENT_LEN_MAX: u64 = 4 << 30;
+/// Default segment, in bytes.
+pub const SEGMENT_LEN_DEFAULT: u64 = 64 << 20;
+/// Highest segment number: eight decimal digits name a file.
+pub const ORDINAL_MAX: u32 = 99_999_999;
+/// Fewest spares that are kept ready.
+pub const SPARES_MIN: u32 = 1;
+/// Most spares that are kept ready.
+pub const SPARES_MAX: u32 = 16;
+/// Default number of spares.
+pub const SPARES_DEFAULT: u32 = 2;
+/// Smallest distance between two points of a sparse index, in bytes.
+pub const INDEX_SPACING_MIN: u64 = 512;
+/// Largest distance between two points of a sparse index, in bytes.
+pub const INDEX_SPACING_MAX: u64 = 1 << 20;
+/// Default distance between two points of a sparse index, in bytes.
+pub const INDEX_SPACING_DEFAULT: u64 = 4096;
+/// Shortest time between two background syncs of a buffered run.
+pub const SYNC_EVERY_MIN: Duration = Duration::from_micros(100);
+/// Longest time between two background syncs of a buffered run.
+pub const SYNC_EVERY_MAX: Duration = Duration::from_secs(60);
+/// Most bytes of a buffered run that may wait for a sync; an append beyond them waits.
+pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
+/// Most segments that a store holds open for reading at one time.
+pub const OPEN_SEGMENTS_MAX: usize = 64;
+/// Bytes read at a time by scans over positional reads.
+pub const READ_CHUNK_LEN: usize = 256 << 10;
+
+/// How long a writer idles before its watermark is synced.
+pub const WATERMARK_IDLE: Duration = Duration::from_millis(50);
+/// How long at most a writer under load goes without a synced watermark.
+pub const WATERMARK_SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long at most a durable batch is not in the watermark file.
+pub const WATERMARK_WRITE_EVERY: Duration = Duration::from_millis(1);
+
+const _: () = {
+    assert!(BLOCK_LEN % FRAME_ALIGN == 0);
+    assert!(SEGMENT_LEN_MIN.is_multiple_of(BLOCK_LEN) && SEGMENT_LEN_MAX.is_multiple_of(BLOCK_LEN));
+    assert!(SEGMENT_LEN_MIN <= SEGMENT_LEN_DEFAULT && SEGMENT_LEN_DEFAULT <= SEGMENT_LEN_MAX);
+    assert!(SPARES_MIN <= SPARES_DEFAULT && SPARES_DEFAULT <= SPARES_MAX);
+    assert!(INDEX_SPACING_MIN <= INDEX_SPACING_DEFAULT && INDEX_SPACING_DEFAULT <= INDEX_SPACING_MAX);
+    // One entry with everything at its bound fits a frame, and one such frame fits a batch.
+    assert!(256 + TOPIC_LEN_MAX + PAYLOAD_TYPE_LEN_MAX + KEYS_PER_ENTRY_MAX * (KEY_LEN_MAX + 8) + PAYLOAD_LEN_MAX <= FRAME_BODY_LEN_MAX);
+    assert!((FRAME_BODY_LEN_MAX as u64) * 2 < BATCH_LEN_MAX);
+    // The opening manifest is a frame, and MANIFEST holds it and the seal section.
+    assert!(OPENING_LEN_MAX <= FRAME_BODY_LEN_MAX && OPENING_LEN_MAX < MANIFEST_LEN_MAX);
+    // A batch fits the largest segment, and offsets in units of eight bytes fit 32 bits.
+    assert!(BATCH_LEN_MAX + 2 * (FRAME_BODY_LEN_MAX as u64) < SEGMENT_LEN_MAX);
+    assert!(SEGMENT_LEN_MAX / FRAME_ALIGN <= u32::MAX as u64);
+    assert!(24 * SNAPSHOT_CURSORS_MAX + 256 < FRAME_BODY_LEN_MAX);
+};
