@@ -1,0 +1,16 @@
+//! tapelog: an embedded, append-only, segmented event log for trading engines.
+
+#![deny(missing_docs)]
+
+pub mod error;
+pub mod limits;
+pub mod model;
+
+pub use error::{Corruption, EventStoreError};
+pub use model::{
+    AppendEntry, Clock, DataClass, DataCursorSnapshot, EntryHash, EventStoreEntry, Headers, HiFiMarker, IndexKey, IndexKind, ManualClock,
+    MarkerGap, MarkerGapReason, MarkerManifest, PayloadType, RegisteredComponents, RunId, RunManifest, RunStatus, ScanDirection,
+    SnapshotAnchor, StoredMarkerRecord, StreamCursor, StreamDictEntry, StreamSlot, SystemClock, Topic, UnixNanos, build_run_id,
+    compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
+    validate_id,
+};
