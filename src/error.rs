@@ -226,6 +226,9 @@ mod tests {
     #[test]
     fn a_corruption_says_where_what_and_what_next() {
         let corruption = Corruption::at(Path::new("00000001.seg"), 4096, "an OPEN frame", "zeros").with_seq(7).advise("run tapelog verify");
-        assert_eq!(corruption.to_string(), "corrupted: 00000001.seg at byte 4096 (seq 7): expected an OPEN frame, found zeros; run tapelog verify");
+        assert_eq!(
+            corruption.to_string(),
+            "corrupted: 00000001.seg at byte 4096 (seq 7): expected an OPEN frame, found zeros; run tapelog verify"
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! tapelog: an embedded, append-only, segmented event log for trading engines.
 
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod error;
+pub mod io;
 pub mod limits;
 pub mod model;
 

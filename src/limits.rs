@@ -60,7 +60,7 @@ pub const INDEX_SPACING_DEFAULT: u64 = 4096;
 /// Shortest time between two background syncs of a buffered run.
 pub const SYNC_EVERY_MIN: Duration = Duration::from_micros(100);
 /// Longest time between two background syncs of a buffered run.
-pub const SYNC_EVERY_MAX: Duration = Duration::from_secs(60);
+pub const SYNC_EVERY_MAX: Duration = Duration::from_mins(1);
 /// Most bytes of a buffered run that may wait for a sync; an append beyond them waits.
 pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
 /// Most segments that a store holds open for reading at one time.
@@ -76,7 +76,7 @@ pub const WATERMARK_SYNC_EVERY: Duration = Duration::from_secs(1);
 pub const WATERMARK_WRITE_EVERY: Duration = Duration::from_millis(1);
 
 const _: () = {
-    assert!(BLOCK_LEN % FRAME_ALIGN == 0);
+    assert!(BLOCK_LEN.is_multiple_of(FRAME_ALIGN));
     assert!(SEGMENT_LEN_MIN.is_multiple_of(BLOCK_LEN) && SEGMENT_LEN_MAX.is_multiple_of(BLOCK_LEN));
     assert!(SEGMENT_LEN_MIN <= SEGMENT_LEN_DEFAULT && SEGMENT_LEN_DEFAULT <= SEGMENT_LEN_MAX);
     assert!(SPARES_MIN <= SPARES_DEFAULT && SPARES_DEFAULT <= SPARES_MAX);

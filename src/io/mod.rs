@@ -18,12 +18,14 @@ use bytes::Bytes;
 mod lock;
 mod mmap;
 mod os;
+#[allow(dead_code, reason = "the rooms above are the users")]
 mod path_ops;
 
 pub use lock::{Lock, LockState};
 pub use mmap::Image;
 pub use os::OsStorage;
-pub(crate) use path_ops::{create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
+#[allow(unused_imports, reason = "the rooms above are the users")]
+pub(crate) use path_ops::{StepError, create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,7 @@ pub trait Storage: Send + Sync + Debug {
 }
 
 /// An open file, read and written by position.
+#[expect(clippy::len_without_is_empty, reason = "to ask the operating system for a length is no question of emptiness")]
 pub trait File: Send + Sync + Debug {
     /// Reads into `buffer` from `offset`; zero bytes mean the end of the file. May read less than asked.
     ///
