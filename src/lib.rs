@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod format;
 pub mod io;
 pub mod limits;
 pub mod model;
