@@ -3,6 +3,9 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as tapelog; // The storage for fault tests is shared with the integration tests.
+
 pub mod error;
 pub mod io;
 pub mod limits;

@@ -15,11 +15,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(test)]
+mod child_process;
+#[cfg(test)]
+#[path = "../../tests/support/faulty_storage.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+pub(crate) mod faulty_storage;
 mod lock;
 mod mmap;
 mod os;
 #[allow(dead_code, reason = "the rooms above are the users")]
 mod path_ops;
+#[cfg(test)]
+mod scripted;
 
 pub use lock::{Lock, LockState};
 pub use mmap::Image;
