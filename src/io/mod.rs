@@ -110,7 +110,8 @@ pub trait Storage: Send + Sync + Debug {
     /// What the operating system reports; a lock that somebody else holds is `Ok(None)`.
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
 
-    /// Whether a writer holds the lock of a folder, learned without ever taking it.
+    /// Whether a writer holds the lock of a folder, learned without taking the writer's lock and
+    /// without refusing it to anybody.
     ///
     /// # Errors
     /// What the operating system reports; a missing file is [`LockState::Free`].
