@@ -5,6 +5,7 @@
 pub mod error;
 pub mod limits;
 pub mod model;
+pub mod store;
 
 pub use error::{Corruption, EventStoreError};
 pub use model::{
@@ -14,3 +15,4 @@ pub use model::{
     compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
     validate_id,
 };
+pub use store::{EventStore, MarkerBackend, MemoryBackend, MemoryMarkerBackend};
