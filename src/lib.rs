@@ -6,6 +6,7 @@ pub mod error;
 pub mod limits;
 pub mod model;
 pub mod store;
+pub mod verify;
 
 pub use error::{Corruption, EventStoreError};
 pub use model::{
@@ -16,3 +17,4 @@ pub use model::{
     validate_id,
 };
 pub use store::{EventStore, MarkerBackend, MemoryBackend, MemoryMarkerBackend};
+pub use verify::{GapRange, IndexDrift, ManifestField, Verifier, VerifyError, VerifyFinding, VerifyReport};
