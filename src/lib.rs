@@ -10,6 +10,8 @@ pub mod error;
 pub mod io;
 pub mod limits;
 pub mod model;
+pub mod store;
+pub mod verify;
 
 pub use error::{Corruption, EventStoreError};
 pub use model::{
@@ -19,3 +21,5 @@ pub use model::{
     compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
     validate_id,
 };
+pub use store::{EventStore, MarkerBackend, MemoryBackend, MemoryMarkerBackend};
+pub use verify::{GapRange, IndexDrift, ManifestField, Verifier, VerifyError, VerifyFinding, VerifyReport};
