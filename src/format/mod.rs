@@ -41,6 +41,7 @@ pub(crate) mod header_page;
 pub(crate) mod index_header;
 pub(crate) mod key_index;
 pub mod layout;
+pub(crate) mod marker;
 pub(crate) mod open;
 pub(crate) mod root;
 pub(crate) mod salt;
