@@ -29,7 +29,7 @@ pub(crate) fn decode_body(body: &[u8]) -> Result<SnapshotAnchor, FormatError> {
     let envelope = Envelope::decode(body, MAGIC, BODY_LEN_MAX)?;
     check_len(body, envelope.whole.len())?;
     if envelope.digest != [0; 32] {
-        return Err(FormatError::damaged(0, "an anchor without a digest", "a digest"));
+        return Err(envelope::DIGEST.damaged("zero in an anchor", "a hash"));
     }
     envelope.value()
 }

@@ -20,7 +20,7 @@ const VERSION_FIELD: Field = MAGIC.then("version", 4);
 const BODY_LEN: Field = VERSION_FIELD.then("body_len", 4);
 const CRC: Field = BODY_LEN.then("crc", 4);
 const UID: Field = CRC.then("uid", 16);
-const DIGEST: Field = UID.then("digest", 32);
+pub(crate) const DIGEST: Field = UID.then("digest", 32);
 const RESERVED: Field = DIGEST.then("reserved", 8);
 const BODY: Field = RESERVED.then("body", 0);
 
