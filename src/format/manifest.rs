@@ -132,6 +132,16 @@ pub(crate) struct ManifestFile<T> {
     pub(crate) seal: SealState,
 }
 
+impl<T> ManifestFile<T> {
+    /// The hash by which the seal vouches for the whole file; `None` where there is no seal.
+    pub(crate) fn seal_root(&self) -> Option<[u8; 32]> {
+        match &self.seal {
+            SealState::Present { seal_root, .. } => Some(*seal_root),
+            SealState::Absent | SealState::Damaged(_) => None,
+        }
+    }
+}
+
 /// The opening section of a run with this manifest, which is that of an open run.
 pub(crate) fn encode_opening<T: Serialize>(uid: &Uid, parent_seal_root: &[u8; 32], manifest: &T) -> Result<Vec<u8>, EventStoreError> {
     let value = envelope::encode_value(manifest)?;
