@@ -9,6 +9,7 @@
 )]
 
 mod model_equivalence;
+mod rooms;
 mod segment_store;
 mod storage_seam;
 mod support;
