@@ -81,7 +81,7 @@ impl RecordVisitor for IndexCollector {
 ///
 /// # Errors
 /// Where an entry that was indexed cannot be read again.
-pub(crate) fn first_occurrences(sorted: Vec<KeyRecord>, window: &mut Window<'_>, salt: &Salt) -> Result<Vec<KeyRecord>, EventStoreError> {
+pub(crate) fn first_occurrences(sorted: &[KeyRecord], window: &mut Window<'_>, salt: &Salt) -> Result<Vec<KeyRecord>, EventStoreError> {
     let mut kept = Vec::with_capacity(sorted.len());
     for group in sorted.chunk_by(|left, right| left.hash == right.hash) {
         if let [single] = group {
@@ -140,6 +140,6 @@ pub(crate) fn index_files(
     material: &IndexMaterial,
     window: &mut Window<'_>,
 ) -> Result<(Vec<u8>, Vec<u8>), EventStoreError> {
-    let keys = first_occurrences(material.keys.clone(), window, &binding.salt)?;
+    let keys = first_occurrences(&material.keys, window, &binding.salt)?;
     Ok((sparse_index::encode(binding, &material.points), key_index::encode(binding, &keys)))
 }

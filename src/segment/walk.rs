@@ -297,7 +297,7 @@ fn marker_count_index(kind: Kind) -> Option<usize> {
 /// Checks that a record may stand in this stream, and decodes it where it is an entry.
 fn record_parts<'w>(frame: &Frame<'w>, stream: Stream) -> Result<Option<EntryParts<'w>>, StopReason> {
     let kind = frame.header.kind;
-    if kind == Kind::OPEN || kind == Kind::GENESIS {
+    if !kind.is_record() {
         return Err(StopReason::Kind);
     }
     if kind == Kind::ENTRY {

@@ -171,7 +171,7 @@ impl ClosedRun {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
-        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         if !judgement.damaged {
             repair(&**storage, folder, &judgement)?;
         }
@@ -198,7 +198,7 @@ impl ClosedRun {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
-        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         // Files of a run that somebody else may be writing or cutting are never mapped.
         let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
         let tip = if shown == Shown::Written || judgement.damaged { judgement.end } else { judgement.proven_tip };
@@ -231,7 +231,7 @@ impl ClosedRun {
         let manifest = sealed_manifest(&identity.manifest, &section);
         let closed = Closed::Sealed { by_path };
         if section.damage.is_some() {
-            let judgement = judge(&**storage, folder, identity, None, Depth::Full, &mut |_| {})?;
+            let judgement = judge(&**storage, folder, &identity, None, Depth::Full, &mut |_| {})?;
             let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
             let reader = judged.reader.damaged(section.high_watermark);
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };

@@ -31,17 +31,19 @@ impl Threads {
     ///
     /// # Errors
     /// Where the operating system gives no thread.
-    pub(crate) fn start(shared: Arc<RunShared>) -> Result<Self, EventStoreError> {
+    pub(crate) fn start(shared: &Arc<RunShared>) -> Result<Self, EventStoreError> {
         let mut threads = Self { shared: shared.clone(), handles: Vec::new() };
-        let bodies: [(&str, fn(&RunShared)); 2] = [("tapelog-prepare", prepare), ("tapelog-witness", witness)];
-        for (name, body) in bodies {
-            let shared = shared.clone();
-            let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
-            threads
-                .handles
-                .push(spawned.map_err(|error| EventStoreError::from_io("start a thread for", &shared_folder(&threads), &error))?);
-        }
+        threads.spawn("tapelog-prepare", prepare)?;
+        threads.spawn("tapelog-witness", witness)?;
         Ok(threads)
+    }
+
+    fn spawn(&mut self, name: &str, body: fn(&RunShared)) -> Result<(), EventStoreError> {
+        let shared = self.shared.clone();
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
+        let handle = spawned.map_err(|error| EventStoreError::from_io("start a thread for", &self.shared.folder, &error))?;
+        self.handles.push(handle);
+        Ok(())
     }
 
     /// Asks the threads to end and waits for them.
@@ -62,10 +64,6 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn shared_folder(threads: &Threads) -> std::path::PathBuf {
-    threads.shared.folder.clone()
 }
 
 /// Makes spares and indexes until it is stopped.
