@@ -299,11 +299,11 @@ impl Judge<'_> {
             if let Some((before, offset, reason)) = broken {
                 self.notes.push(format!("behind the end of segment {before}, at byte {offset}: {reason}"));
             }
-            if page != Some(self.identity.page(ordinal)) {
+            if page == Some(self.identity.page(ordinal)) {
+                self.notes.extend(faults.iter().map(|fault| format!("the header page of segment {ordinal} is damaged ({fault})")));
+            } else {
                 self.damaged = true;
                 self.notes.push(format!("segment {ordinal} has lost its header page; its frames are whole"));
-            } else {
-                self.notes.extend(faults.iter().map(|fault| format!("the header page of segment {ordinal} is damaged ({fault})")));
             }
             broken = stopped;
         }

@@ -188,17 +188,19 @@ impl LiveRun {
     fn take_spare(&self) -> Result<Spare, EventStoreError> {
         let spares = &self.shared.shelf;
         if let Some(spare) = spares.try_take() {
-            self.shared.index_wake.notify_all();
+            self.shared.wake_preparer();
             return Ok(spare);
         }
         spares.note_missed();
         if self.threads.is_none() {
             self.shared.run(BackgroundStep::MakeSpare)?;
         }
-        self.shared.index_wake.notify_all();
-        let spare = spares.take()?;
+        self.shared.wake_preparer();
+        let taken = spares.take();
+        // Whatever ended the wait, a closed latch is the reason to tell.
         self.shared.latch.check()?;
-        Ok(spare)
+        self.shared.wake_preparer();
+        taken
     }
 
     /// Nothing more is written to a segment: it is read like every full one, and gets its indexes.

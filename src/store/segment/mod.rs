@@ -128,13 +128,13 @@ impl SegmentBackend {
         store.open_sealed_folder(&path)
     }
 
-    /// Opens the sealed run in a folder for reading.
+    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading.
     ///
     /// # Errors
     /// `Backend` where there is no run or it is not sealed, `Corrupted` where its manifest cannot be
     /// read, `UnsupportedVersion` where this build does not know its format.
     pub fn open_sealed_file(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
+        let path = run_folder(path.into());
         Self::new(base_of(&path)).open_sealed_folder(&path)
     }
 
@@ -146,7 +146,7 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
+        let path = run_folder(path.into());
         Self::new(base_of(&path)).open_folder(&path, Shown::Proven)
     }
 
@@ -156,7 +156,7 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
+        let path = run_folder(path.into());
         Self::new(base_of(&path)).open_folder(&path, Shown::Written)
     }
 
@@ -349,6 +349,14 @@ impl SegmentBackend {
         };
         self.state = State::Closed(Box::new(ClosedRun::from_sealed(run.into_reader(), manifest, &section)));
         Ok(())
+    }
+}
+
+/// The folder of a run that is named by its folder or by its MANIFEST.
+fn run_folder(path: PathBuf) -> PathBuf {
+    match path.parent() {
+        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder.to_owned(),
+        _ => path,
     }
 }
 
