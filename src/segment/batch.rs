@@ -19,6 +19,9 @@ use crate::segment::tip::{FIRST_FRAME, Tip};
 /// The length of a commit frame, in bytes.
 pub(crate) const COMMIT_FRAME_LEN: u64 = (HEADER_LEN + commit::BODY_LEN) as u64;
 
+/// Most memory that a buffer keeps between two batches, in bytes.
+const RETAINED_LEN_MAX: usize = 8 << 20;
+
 /// What is known durable at the moment of a write, for the commit to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -42,9 +45,10 @@ pub(crate) struct BatchBuffer {
 }
 
 impl BatchBuffer {
-    /// Forgets the batch and keeps the memory.
+    /// Forgets the batch and keeps the memory, unless a rare large batch made it much.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(RETAINED_LEN_MAX);
         self.records.clear();
     }
 

@@ -135,15 +135,20 @@ impl RunShared {
         for segment in &segments {
             segment.sync().map_err(|error| self.latch.close(EventStoreError::from_io("sync", segment.path(), &error)))?;
         }
-        {
+        let rolled = {
             let mut unsynced = lock(&self.unsynced);
             unsynced.bytes -= bytes;
+            let waiting = unsynced.segments.len();
             // The newest segment stays: it may be written again.
             while unsynced.segments.front().is_some_and(|segment| segment.ordinal() < written.position.ordinal) {
                 unsynced.segments.pop_front();
             }
-        }
+            unsynced.segments.len() < waiting
+        };
         self.publish(written);
+        if rolled {
+            self.ask(|signal| signal.sync_watermark = true);
+        }
         self.wake_preparer();
         Ok(())
     }
