@@ -196,7 +196,9 @@ mod tests {
         // Two different keys under one hash, as a collision would bring them; only one entry really has it.
         let mut forged: Vec<_> = written.lists.keys.iter().take(4).copied().collect();
         let hash = forged[0].hash;
-        forged.iter_mut().for_each(|record| record.hash = hash);
+        for record in &mut forged {
+            record.hash = hash;
+        }
         let kept = first_occurrences(&forged, &mut Window::over_slice(&bytes, path()), &salt()).unwrap();
         assert_eq!(kept, [forged[0]]);
     }

@@ -489,14 +489,10 @@ mod tests {
         let mut one = Written::new();
         one.entries(&[8]).entries(&[8]);
         let mut other = Written::new();
-        other.batch(|buffer| {
-            buffer.push_entry(&{
-                let mut append = crate::segment::testing::append(1, 8);
-                append.entry.payload = bytes::Bytes::from_static(b"another!");
-                append.entry.entry_hash = append.entry.recompute_hash();
-                append
-            })
-        });
+        let mut append = crate::segment::testing::append(1, 8);
+        append.entry.payload = bytes::Bytes::from_static(b"another!");
+        append.entry.entry_hash = append.entry.recompute_hash();
+        other.batch(|buffer| buffer.push_entry(&append));
         other.entries(&[8]);
         let (from, to) = one.batches[1];
         assert_eq!(other.batches[1], (from, to));
