@@ -13,6 +13,7 @@ use crate::format::manifest::{SealSection, SealState};
 use crate::io::{LockState, OsStorage, Storage};
 use crate::model::{AppendEntry, EventStoreEntry, IndexKind, RunManifest, RunStatus, ScanDirection, SnapshotAnchor, validate_id};
 use crate::store::EventStore;
+use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::Depth;
 use crate::store::recovery::outcome::RecoveryReport;
 use crate::store::rules;
@@ -128,26 +129,27 @@ impl SegmentBackend {
         store.open_sealed_folder(&path)
     }
 
-    /// Opens the sealed run in a folder for reading.
+    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading.
     ///
     /// # Errors
     /// `Backend` where there is no run or it is not sealed, `Corrupted` where its manifest cannot be
     /// read, `UnsupportedVersion` where this build does not know its format.
     pub fn open_sealed_file(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
+        let path = run_folder(path.into());
         Self::new(base_of(&path)).open_sealed_folder(&path)
     }
 
     /// Opens the run in a folder for reading, whatever state it is in, and changes nothing.
     ///
     /// Of a run that is not sealed, what is proven durable is shown. [`SegmentBackend::recovery`]
-    /// tells what else was found.
+    /// tells what else was found. Files are read by position, so that whatever happens to them
+    /// meanwhile is an error value.
     ///
     /// # Errors
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
-        Self::new(base_of(&path)).open_folder(&path, Shown::Proven)
+        let path = run_folder(path.into());
+        Self::positional(&path).open_folder(&path, Shown::Proven)
     }
 
     /// As [`SegmentBackend::open_read_only`], and shows everything whole that is written. What is
@@ -156,8 +158,8 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = path.into();
-        Self::new(base_of(&path)).open_folder(&path, Shown::Written)
+        let path = run_folder(path.into());
+        Self::positional(&path).open_folder(&path, Shown::Written)
     }
 
     /// Opens the run in a folder for reading, over this store's storage and with its options.
@@ -166,6 +168,12 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_read_only(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
         self.open_folder(path.as_ref(), Shown::Proven)
+    }
+
+    /// A store for runs that may be somebody else's: their files are not mapped.
+    fn positional(folder: &Path) -> Self {
+        let options = Options { read_path: ReadPath::Positional, ..Options::default() };
+        Self::with_options(base_of(folder), options, Arc::new(OsStorage))
     }
 
     fn open_sealed_folder(mut self, folder: &Path) -> Result<Self, EventStoreError> {
@@ -349,6 +357,14 @@ impl SegmentBackend {
         };
         self.state = State::Closed(Box::new(ClosedRun::from_sealed(run.into_reader(), manifest, &section)));
         Ok(())
+    }
+}
+
+/// The folder of a run that is named by its folder or by its MANIFEST.
+fn run_folder(path: PathBuf) -> PathBuf {
+    match path.parent() {
+        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder.to_owned(),
+        _ => path,
     }
 }
 
