@@ -3,10 +3,16 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as tapelog; // The storage for fault tests is shared with the integration tests.
+
 pub mod error;
+pub mod format;
 pub mod io;
 pub mod limits;
 pub mod model;
+pub mod store;
+pub mod verify;
 
 pub use error::{Corruption, EventStoreError};
 pub use model::{
@@ -16,3 +22,5 @@ pub use model::{
     compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
     validate_id,
 };
+pub use store::{EventStore, MarkerBackend, MemoryBackend, MemoryMarkerBackend};
+pub use verify::{GapRange, IndexDrift, ManifestField, Verifier, VerifyError, VerifyFinding, VerifyReport};

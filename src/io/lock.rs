@@ -8,8 +8,9 @@
 //! names the file is proof that the lock is held. That there is no such line is proof of the
 //! opposite only where the table can be trusted to be complete:
 //!
-//! - it shows the locks of one process namespace, so that in a container the writer of another one is not in it;
-//! - it names the device of the file system, and on some (btrfs, overlayfs) `stat` answers another one;
+//! - it shows the locks of one process namespace: a writer outside of a container is not in the
+//!   table that is seen inside;
+//! - it names the device of the file system, and on some (btrfs, overlayfs) `stat` answers another;
 //! - it is one moment of the table only if one read gave all of it.
 //!
 //! Where it cannot be trusted, or not be read, a shared lock is asked for without waiting and given
@@ -216,8 +217,8 @@ impl LockTable {
     }
 }
 
-/// The file that a line of the table says is locked for one writer, as `major:minor:inode`, the device in
-/// hexadecimal and the inode in decimal digits.
+/// The file that a line of the table says is locked for one writer, as `major:minor:inode`, the
+/// device in hexadecimal and the inode in decimal digits.
 ///
 /// A line such as `1: FLOCK  ADVISORY  WRITE 4422 fe:00:5324859 0 EOF` is a lock that is held. With
 /// `->` in its second place it is somebody who waits for one.
@@ -230,8 +231,8 @@ fn writer_in(line: &str) -> Option<&str> {
 
 /// Whether the table shows the locks of every process: only in the first process namespace it does.
 fn shows_all_processes() -> bool {
-    // The number of the first namespace is fixed in the kernel. A `/proc` of another namespace than our own
-    // has no `self` to ask, so that the answer holds for the table as well.
+    // The number of the first namespace is fixed in the kernel. A `/proc` of a namespace below it has
+    // no `self` for a process of the first, so that the answer holds for the table as well.
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == "pid:[4026531836]")
 }
 
@@ -249,4 +250,242 @@ fn names_the_device_that_stat_answers(path: &Path) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn names_the_device_that_stat_answers(_path: &Path) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::child_process::{child_test, folder_from_parent};
+    use super::*;
+
+    const NAME: &str = "LOCK";
+
+    #[test]
+    fn a_held_lock_is_refused_to_a_second_store_of_the_same_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let held = take(&path).unwrap().unwrap();
+        assert!(take(&path).unwrap().is_none());
+        assert_eq!(look(&path).unwrap(), LockState::Held);
+        drop(held);
+        assert_eq!(look(&path).unwrap(), LockState::Free);
+        assert!(path.exists(), "the file is never removed");
+        assert!(take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_file_that_was_there_is_neither_cut_nor_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(&path, b"what an operator noted").unwrap();
+        let before = fs::metadata(&path).unwrap();
+        drop(take(&path).unwrap().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"what an operator noted");
+        assert_eq!(fs::metadata(&path).unwrap().mode(), before.mode());
+    }
+
+    #[test]
+    fn a_missing_lock_file_is_free_and_is_not_made_by_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        assert_eq!(look(&path).unwrap(), LockState::Free);
+        assert_eq!(probe(&path).unwrap(), LockState::Free);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        fs::write(folder.path().join("target"), b"").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("target"), &path).unwrap();
+        assert!(take(&path).is_err());
+        assert!(look(&path).is_err());
+    }
+
+    #[test]
+    fn a_lock_guards_the_name_and_not_a_file_that_lost_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let old = take(&path).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(look(&path).unwrap(), LockState::Free);
+        let new = take(&path).unwrap().unwrap();
+        drop(old);
+        assert_eq!(look(&path).unwrap(), LockState::Held, "the old file's release is not the new one's");
+        drop(new);
+    }
+
+    /// Between opening the file and locking it, an operator replaces it over and over.
+    #[test]
+    fn a_lock_file_that_is_replaced_over_and_over_makes_nobody_hang() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let fresh = folder.path().join("fresh");
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    fs::write(&fresh, b"").unwrap();
+                    fs::rename(&fresh, &path).unwrap();
+                }
+            });
+            for _ in 0..200 {
+                // To be told that it was replaced too often is an honest answer.
+                drop(take(&path));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn asking_never_refuses_the_lock_to_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        drop(take(&path).unwrap());
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for ask in [look, probe] {
+                let (path, stop) = (&path, &stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        ask(path).unwrap();
+                        // Followers ask a few times a second; this is far more often.
+                        thread::sleep(Duration::from_micros(50));
+                    }
+                });
+            }
+            for round in 0..300 {
+                let held = take(&path).unwrap();
+                assert!(held.is_some(), "refused in round {round}");
+                assert_eq!(look(&path).unwrap(), LockState::Held);
+                assert_eq!(probe(&path).unwrap(), LockState::Held);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_probe_in_the_way_of_a_writer_is_waited_out_and_a_lasting_reader_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        drop(take(&path).unwrap());
+        let reader = LockedFile { file: open_file(&path, OpenMode::Read).unwrap() };
+        assert!(flock_now(&reader.file, FlockOperation::NonBlockingLockShared).unwrap());
+        assert_eq!(look(&path).unwrap(), LockState::Free, "a shared lock is no writer");
+        assert!(take(&path).unwrap().is_none());
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(REFUSAL_PAUSE * 2);
+                drop(reader);
+            });
+            assert!(take(&path).unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn a_lock_of_another_storage_lives_as_long_as_its_guard() {
+        let guard = std::sync::Arc::new(());
+        let lock = Lock::new(std::sync::Arc::clone(&guard));
+        assert_eq!(std::sync::Arc::strong_count(&guard), 2);
+        drop(lock);
+        assert_eq!(std::sync::Arc::strong_count(&guard), 1);
+    }
+
+    /// A child process that holds the lock; it lets go and ends when its input is closed.
+    fn holding_child(folder: &Path) -> Child {
+        let mut command = child_test("io::lock::tests::hold_the_lock", folder);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        child
+    }
+
+    #[test]
+    #[ignore = "runs in a child process"]
+    fn hold_the_lock() {
+        let Some(folder) = folder_from_parent() else { return };
+        let held = take(&folder.join(NAME)).unwrap().unwrap();
+        eprintln!("held");
+        io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        drop(held);
+    }
+
+    #[test]
+    fn a_lock_of_another_process_is_refused_and_seen_and_undisturbed_by_being_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let mut child = holding_child(folder.path());
+        for _ in 0..20 {
+            assert_eq!(look(&path).unwrap(), LockState::Held);
+            assert_eq!(probe(&path).unwrap(), LockState::Held);
+        }
+        assert!(take(&path).unwrap().is_none());
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+        assert_eq!(look(&path).unwrap(), LockState::Free);
+        assert!(take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_killed_process_leaves_its_lock_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let mut child = holding_child(folder.path());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(look(&path).unwrap(), LockState::Free);
+        assert!(take(&path).unwrap().is_some());
+    }
+
+    /// The kernel gives a page of the table at a time, and locks come and go between two pages.
+    #[test]
+    fn a_table_of_many_locks_hides_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let held: Vec<_> = (0..150).map(|at| take(&folder.path().join(format!("{NAME}{at}"))).unwrap().unwrap()).collect();
+        let free = folder.path().join(NAME);
+        drop(take(&free).unwrap());
+        for at in 0..held.len() {
+            assert_eq!(look(&folder.path().join(format!("{NAME}{at}"))).unwrap(), LockState::Held);
+        }
+        assert_eq!(look(&free).unwrap(), LockState::Free);
+    }
+
+    #[test]
+    fn of_the_table_only_exclusive_flocks_that_are_held_count() {
+        let table = |text: &str| LockTable { text: text.to_owned(), is_one_moment: true };
+        let file = FileId { device: rustix::fs::makedev(0xfe, 0), inode: 5_324_859 };
+        for line in [
+            "1: FLOCK  ADVISORY  WRITE 4422 fe:00:5324859 0 EOF",
+            "12: POSIX  ADVISORY  READ 1 fe:00:1 0 EOF\n13: FLOCK  ADVISORY  WRITE -1 fe:00:5324859 0 EOF\n",
+        ] {
+            assert!(table(line).shows_writer_of(file), "{line}");
+        }
+        for line in [
+            "",
+            "1: FLOCK  ADVISORY  READ 4422 fe:00:5324859 0 EOF",
+            "1: -> FLOCK  ADVISORY  WRITE 4422 fe:00:5324859 0 EOF",
+            "1: POSIX  ADVISORY  WRITE 4422 fe:00:5324859 0 EOF",
+            "1: OFDLCK ADVISORY  WRITE -1 fe:00:5324859 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4422 fe:01:5324859 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4422 fe:00:53248590 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 5324859 <none>:0 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 4422",
+            "fe:00:5324859",
+        ] {
+            assert!(!table(line).shows_writer_of(file), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_written_in_hexadecimal_and_an_inode_in_decimal_digits() {
+        let file = FileId { device: rustix::fs::makedev(0x103, 0xa), inode: 100 };
+        let line = "1: FLOCK  ADVISORY  WRITE 1 103:0a:100 0 EOF".to_owned();
+        assert!(LockTable { text: line, is_one_moment: true }.shows_writer_of(file));
+    }
 }

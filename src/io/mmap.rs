@@ -1,8 +1,8 @@
 //! Memory that is mapped: files for reading, and the anonymous image of an active segment.
 //!
-//! This is the one file of the crate with `unsafe`, and it has one such block. A map is made only of bytes
-//! that the file has at that moment. Nothing here can hold the file at that length afterwards: whoever maps a file promises
-//! that nobody writes or cuts it any more.
+//! This is the one file of the crate with `unsafe`, and it has one such block. A map is made only of
+//! bytes that the file has at that moment. Nothing here can hold the file at that length afterwards:
+//! whoever maps a file promises that nobody writes or cuts it any more.
 
 #![expect(unsafe_code, reason = "a map of a file cannot be made without it; this is the only place that may")]
 
@@ -27,10 +27,10 @@ pub(super) fn map_file(file: &fs::File, len: u64) -> io::Result<Bytes> {
     }
     let len = usize::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, "the file is larger than the address space"))?;
     // SAFETY: the bytes of a map must not change, and its file must not become shorter, while it
-    // lives. The caller of `File::map` keeps that promise: only full and sealed segments of the
-    // process' own run are mapped, which nothing of this crate writes or cuts again, and they lie in a folder of mode 0700 under
-    // the lock of the run; foreign, quarantined and live files are read by position instead. The
-    // length was checked above, so that no page of the map lies behind the end of the file.
+    // lives. The caller of `File::map` keeps that promise: only full and sealed segments of a run of
+    // this user are mapped, which nothing of this crate writes or cuts again and which lie in a
+    // folder that nobody else may enter; foreign, quarantined and live files are read by position.
+    // The length was checked above, so that no page of the map lies behind the end of the file.
     let map: Mmap = unsafe { MmapOptions::new().len(len).map(file)? };
     Ok(Bytes::from_owner(map))
 }

@@ -15,11 +15,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(test)]
+mod child_process;
+#[cfg(test)]
+#[path = "../../tests/support/faulty_storage.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+pub(crate) mod faulty_storage;
 mod lock;
 mod mmap;
 mod os;
 #[allow(dead_code, reason = "the rooms above are the users")]
 mod path_ops;
+#[cfg(test)]
+mod scripted;
 
 pub use lock::{Lock, LockState};
 pub use mmap::Image;
@@ -102,7 +110,8 @@ pub trait Storage: Send + Sync + Debug {
     /// What the operating system reports; a lock that somebody else holds is `Ok(None)`.
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
 
-    /// Whether a writer holds the lock of a folder, learned without ever taking it.
+    /// Whether a writer holds the lock of a folder, learned without taking the writer's lock and
+    /// without refusing it to anybody.
     ///
     /// # Errors
     /// What the operating system reports; a missing file is [`LockState::Free`].

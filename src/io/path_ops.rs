@@ -55,8 +55,8 @@ impl StepError {
         &self.error
     }
 
-    /// Whether it was the sync of a folder that failed: then it is unknown for ever which names are durable, and the
-    /// caller latches.
+    /// Whether it was the sync of a folder that failed: then it is unknown for ever which names are
+    /// durable, and the caller latches.
     pub(crate) fn is_folder_sync(&self) -> bool {
         self.step == Step::SyncFolder
     }
@@ -177,11 +177,13 @@ pub(crate) fn read_whole(storage: &dyn Storage, path: &Path, len_max: usize) -> 
     }
 }
 
-/// Puts `contents` in the place of the file `name` in `folder`: after a crash at any moment the old or
-/// the new contents are there, whole. When this returns, the new ones are durable.
+/// Puts `contents` in the place of the file `name` in `folder`.
+///
+/// After a crash at any moment the old or the new contents are there, whole. When this returns, the
+/// new ones are durable.
 ///
 /// # Errors
-/// The step that failed. Where it is the sync of the folder, either contents may be there after a power loss.
+/// The step that failed. After a failed sync of the folder, a power loss leaves either contents.
 pub(crate) fn replace_file(storage: &dyn Storage, folder: &Path, name: &str, contents: &[u8]) -> Result<(), StepError> {
     let finished = folder.join(name);
     let unfinished = folder.join(format!("{name}.tmp"));
@@ -259,5 +261,258 @@ fn parent_of(path: &Path) -> &Path {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use rustix::io::Errno;
+
+    use super::super::OsStorage;
+    use super::super::faulty_storage::{FaultyStorage, OperationKind, Repeat};
+    use super::super::scripted::{Moves, ScriptedFile};
+    use super::*;
+
+    fn faulty() -> FaultyStorage {
+        FaultyStorage::new(Arc::new(OsStorage))
+    }
+
+    fn faulty_once(kind: OperationKind, errno: Errno) -> FaultyStorage {
+        let storage = faulty();
+        storage.fail_nth(kind, "", 1, errno, Repeat::Once);
+        storage
+    }
+
+    fn done(storage: &FaultyStorage) -> Vec<(OperationKind, PathBuf)> {
+        storage.journal().into_iter().map(|done| (done.kind, done.path)).collect()
+    }
+
+    #[test]
+    fn short_writes_are_continued_where_they_ended() {
+        let file = ScriptedFile::new(b"", [Moves::Bytes(1), Moves::Interrupted, Moves::Bytes(3), Moves::All]);
+        write_all_at(&file, b"abcdefgh", 2).unwrap();
+        assert_eq!(file.bytes(), b"\0\0abcdefgh");
+        assert_eq!(file.calls(), [(2, 8), (3, 7), (3, 7), (6, 4)]);
+    }
+
+    #[test]
+    fn a_write_that_takes_nothing_is_write_zero() {
+        let file = ScriptedFile::new(b"", [Moves::Bytes(2), Moves::Bytes(0)]);
+        let error = write_all_at(&file, b"abc", 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_failed_write_is_reported_once_and_not_tried_again() {
+        let file = ScriptedFile::new(b"", [Moves::Bytes(2), Moves::Fails(io::ErrorKind::StorageFull), Moves::All]);
+        assert_eq!(write_all_at(&file, b"abc", 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.calls().len(), 2);
+    }
+
+    #[test]
+    fn short_reads_are_continued_where_they_ended() {
+        let file = ScriptedFile::new(b"..abcdefgh", [Moves::Bytes(3), Moves::Interrupted, Moves::Bytes(1), Moves::All]);
+        let mut buffer = [0; 8];
+        read_exact_at(&file, &mut buffer, 2).unwrap();
+        assert_eq!(&buffer, b"abcdefgh");
+        assert_eq!(file.calls(), [(2, 8), (5, 5), (5, 5), (6, 4)]);
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_an_unexpected_end() {
+        let file = ScriptedFile::new(b"abc", []);
+        assert_eq!(read_exact_at(&file, &mut [0; 4], 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read_exact_at(&file, &mut [0; 1], u64::MAX).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_storage_that_claims_more_bytes_than_asked_is_an_error_and_no_panic() {
+        assert!(write_all_at(&ScriptedFile::new(b"", [Moves::Claims(4)]), b"abc", 0).is_err());
+        assert!(read_exact_at(&ScriptedFile::new(b"abc", [Moves::Claims(4)]), &mut [0; 3], 0).is_err());
+    }
+
+    #[test]
+    fn an_offset_over_the_end_of_all_offsets_is_an_error_and_no_overflow() {
+        let file = ScriptedFile::new(b"", [Moves::Claims(2), Moves::Claims(1)]);
+        assert_eq!(write_all_at(&file, b"abc", u64::MAX - 1).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_whole_file_is_read_up_to_its_bound_and_not_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(read_whole(&OsStorage, &path, 10).unwrap(), None);
+        for len in [0, 1, READ_CHUNK_LEN - 1, READ_CHUNK_LEN, READ_CHUNK_LEN + 1, 2 * READ_CHUNK_LEN + 7] {
+            let contents: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            fs::write(&path, &contents).unwrap();
+            assert_eq!(read_whole(&OsStorage, &path, len).unwrap(), Some(contents), "{len} bytes");
+            if let Some(less) = len.checked_sub(1) {
+                assert_eq!(read_whole(&OsStorage, &path, less).unwrap_err().kind(), io::ErrorKind::InvalidData, "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_whole_file_is_an_error_and_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read_whole(&OsStorage, folder.path(), 10).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn a_replaced_file_has_the_new_contents_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        for contents in [&b"first"[..], b"", b"second, longer"] {
+            replace_file(&OsStorage, folder.path(), "MANIFEST", contents).unwrap();
+            assert_eq!(fs::read(folder.path().join("MANIFEST")).unwrap(), contents);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_leftover_of_an_earlier_replace_is_replaced_and_not_reused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("MANIFEST.tmp"), b"a leftover that is longer").unwrap();
+        replace_file(&OsStorage, folder.path(), "MANIFEST", b"new").unwrap();
+        assert_eq!(fs::read(folder.path().join("MANIFEST")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_replaced_file_is_synced_before_its_rename_and_its_folder_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = faulty();
+        replace_file(&storage, folder.path(), "MANIFEST", b"new").unwrap();
+        let (finished, unfinished) = (folder.path().join("MANIFEST"), folder.path().join("MANIFEST.tmp"));
+        let expected = [
+            (OperationKind::Remove, unfinished.clone()),
+            (OperationKind::Create, unfinished.clone()),
+            (OperationKind::Write, unfinished.clone()),
+            (OperationKind::SyncAll, unfinished),
+            (OperationKind::Rename, finished),
+            (OperationKind::SyncDir, folder.path().to_owned()),
+        ];
+        assert_eq!(done(&storage), expected);
+    }
+
+    #[test]
+    fn a_failed_replace_names_its_step_and_keeps_the_old_file() {
+        for (kind, doing, file) in [
+            (OperationKind::Remove, "remove the leftover", "MANIFEST.tmp"),
+            (OperationKind::Create, "create", "MANIFEST.tmp"),
+            (OperationKind::Write, "write", "MANIFEST.tmp"),
+            (OperationKind::SyncAll, "sync", "MANIFEST.tmp"),
+            (OperationKind::Rename, "rename a finished file to", "MANIFEST"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("MANIFEST"), b"old").unwrap();
+            let storage = faulty_once(kind, Errno::IO);
+            let failed = replace_file(&storage, folder.path(), "MANIFEST", b"new").unwrap_err();
+            assert_eq!((failed.doing(), failed.path()), (doing, folder.path().join(file).as_path()));
+            assert!(!failed.is_folder_sync());
+            assert_eq!(failed.error().raw_os_error(), Some(Errno::IO.raw_os_error()));
+            assert_eq!(fs::read(folder.path().join("MANIFEST")).unwrap(), b"old");
+            assert!(!folder.path().join("MANIFEST.tmp").exists(), "after a failed {doing}");
+            let error = EventStoreError::from(failed);
+            assert!(matches!(&error, EventStoreError::Disk(text) if text.contains(doing) && text.contains(file)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_of_the_folder_says_that_it_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = faulty_once(OperationKind::SyncDir, Errno::IO);
+        let failed = replace_file(&storage, folder.path(), "MANIFEST", b"new").unwrap_err();
+        assert!(failed.is_folder_sync());
+        assert_eq!((failed.doing(), failed.path()), ("sync the folder", folder.path()));
+        assert_eq!(fs::read(folder.path().join("MANIFEST")).unwrap(), b"new", "the rename was done");
+        assert_eq!(storage.count(OperationKind::SyncDir, ""), 1, "it is not tried again");
+    }
+
+    #[test]
+    fn each_created_folder_is_synced_into_its_parent_before_the_next_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = faulty();
+        create_dir_all_synced(&storage, &folder.path().join("a/b/c")).unwrap();
+        assert!(folder.path().join("a/b/c").is_dir());
+        let expected = [
+            (OperationKind::SyncDir, folder.path().parent().unwrap().to_owned()),
+            (OperationKind::Create, folder.path().join("a")),
+            (OperationKind::SyncDir, folder.path().to_owned()),
+            (OperationKind::Create, folder.path().join("a/b")),
+            (OperationKind::SyncDir, folder.path().join("a")),
+            (OperationKind::Create, folder.path().join("a/b/c")),
+            (OperationKind::SyncDir, folder.path().join("a/b")),
+        ];
+        assert_eq!(done(&storage), expected);
+    }
+
+    /// A process is killed between creating a folder and syncing its parent. The next one finds the
+    /// folder, and a power loss would still take it, with all that was acknowledged in it.
+    #[test]
+    fn the_parent_of_a_folder_that_was_already_there_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = faulty();
+        create_dir_all_synced(&storage, folder.path()).unwrap();
+        assert_eq!(done(&storage), [(OperationKind::SyncDir, folder.path().parent().unwrap().to_owned())]);
+    }
+
+    #[test]
+    fn a_failed_folder_sync_stops_the_creation_of_folders_and_says_so() {
+        for nth in 1..=3 {
+            let folder = tempfile::tempdir().unwrap();
+            let storage = faulty();
+            storage.fail_nth(OperationKind::SyncDir, "", nth, Errno::IO, Repeat::Once);
+            let failed = create_dir_all_synced(&storage, &folder.path().join("a/b")).unwrap_err();
+            assert!(failed.is_folder_sync());
+            assert_eq!(storage.count(OperationKind::SyncDir, ""), nth);
+            assert_eq!(storage.count(OperationKind::Create, ""), nth - 1);
+        }
+    }
+
+    #[test]
+    fn a_parent_that_may_not_be_opened_is_no_obstacle_to_an_existing_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = faulty();
+        storage.fail_nth(OperationKind::SyncDir, "", 1, Errno::ACCESS, Repeat::FromThenOn);
+        create_dir_all_synced(&storage, folder.path()).unwrap();
+        let failed = create_dir_all_synced(&storage, &folder.path().join("a")).unwrap_err();
+        assert!(failed.is_folder_sync(), "a folder that was just made must be synced");
+    }
+
+    #[test]
+    fn a_file_in_the_way_of_a_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), b"").unwrap();
+        let failed = create_dir_all_synced(&OsStorage, &folder.path().join("a/b")).unwrap_err();
+        assert_eq!(failed.error().kind(), io::ErrorKind::NotADirectory);
+        let failed = create_dir_all_synced(&OsStorage, &folder.path().join("a")).unwrap_err();
+        assert_eq!(failed.error().kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn folders_can_be_created_by_several_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Arc::new(folder.path().join("a/b/c/d"));
+        let makers: Vec<_> = (0..4)
+            .map(|_| {
+                let path = Arc::clone(&path);
+                std::thread::spawn(move || create_dir_all_synced(&OsStorage, &path).unwrap())
+            })
+            .collect();
+        for maker in makers {
+            maker.join().unwrap();
+        }
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn the_parent_of_a_relative_name_is_the_working_folder() {
+        assert_eq!(parent_of(Path::new("runs")), Path::new("."));
+        assert_eq!(parent_of(Path::new("runs/a")), Path::new("runs"));
+        assert_eq!(parent_of(Path::new("/runs")), Path::new("/"));
+        assert_eq!(parent_of(Path::new("/")), Path::new("/"));
     }
 }

@@ -80,8 +80,8 @@ pub struct RegisteredComponents {
 
 /// What a run is and, once it is sealed, how it ended.
 ///
-/// While the run is open, `status` is [`RunStatus::Running`], `end_ts_init` is none and `high_watermark`
-/// is 0, whatever the log has grown to: the three are set by the seal.
+/// A run begins with status [`RunStatus::Running`], no `end_ts_init` and a `high_watermark` of 0. The last of
+/// these follows the log while it grows; the seal sets all three for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunManifest {
     /// The run's id.
@@ -106,11 +106,11 @@ pub struct RunManifest {
     pub registered_components: RegisteredComponents,
     /// The seed of a deterministic run.
     pub seed: Option<u64>,
-    /// The `ts_init` of the first entry.
+    /// When the run started: no entry's `ts_init` lies before it.
     pub start_ts_init: UnixNanos,
     /// The largest `ts_init` of any entry; none while the run is open, and when it has no entry.
     pub end_ts_init: Option<UnixNanos>,
-    /// The last entry's `seq`; 0 while the run is open, and when it has no entry.
+    /// The last durable entry's `seq`; 0 when there is none.
     pub high_watermark: u64,
     /// Where the run stands in its life.
     pub status: RunStatus,

@@ -1,0 +1,512 @@
+//! The body of ENTRY: 104 bytes of fixed layout, then topic, payload type and keys, zeros up to a
+//! multiple of eight, and last the payload.
+//!
+//! The payload lies on a multiple of eight in the file and so in a map of it, where a zero-copy decoder
+//! can read it in place. The entry's hash is first, so that a writer can stamp it into a composed body.
+
+use bytes::Bytes;
+
+use super::FormatError;
+use super::bytes::{Reader, align8, is_zero, len_u32, put_u16, put_zeros};
+use super::field::{Field, covers};
+use super::frame::HEADER_LEN;
+use crate::limits::{FRAME_BODY_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, TOPIC_LEN_MAX};
+use crate::model::{AppendEntry, EntryHash, EventStoreEntry, Headers, PayloadType, Topic, UnixNanos, compute_entry_hash};
+
+pub(crate) const ENTRY_HASH: Field = Field::first("entry_hash", 32);
+pub(crate) const TS_INIT: Field = ENTRY_HASH.then("ts_init", 8);
+pub(crate) const TS_PUBLISH: Field = TS_INIT.then("ts_publish", 8);
+pub(crate) const PAYLOAD_LEN: Field = TS_PUBLISH.then("payload_len", 4);
+pub(crate) const KEYS_LEN: Field = PAYLOAD_LEN.then("keys_len", 4);
+pub(crate) const TOPIC_LEN: Field = KEYS_LEN.then("topic_len", 4);
+pub(crate) const PAYLOAD_TYPE_LEN: Field = TOPIC_LEN.then("payload_type_len", 4);
+const HEADER_FLAGS: Field = PAYLOAD_TYPE_LEN.then("header_flags", 1);
+const KEY_COUNT: Field = HEADER_FLAGS.then("key_count", 1);
+const RESERVED: Field = KEY_COUNT.then("reserved", 6);
+const CORRELATION_ID: Field = RESERVED.then("correlation_id", 16);
+const CAUSATION_ID: Field = CORRELATION_ID.then("causation_id", 16);
+const TOPIC: Field = CAUSATION_ID.then("topic", 0);
+const PAYLOAD_TYPE: Field = TOPIC.then("payload_type", 0);
+const KEYS: Field = PAYLOAD_TYPE.then("keys", 0);
+const PADDING: Field = KEYS.then("padding", 0);
+const PAYLOAD: Field = PADDING.then("payload", 0);
+
+/// The fields of the body.
+pub(crate) const FIELDS: &[Field] = &[
+    ENTRY_HASH,
+    TS_INIT,
+    TS_PUBLISH,
+    PAYLOAD_LEN,
+    KEYS_LEN,
+    TOPIC_LEN,
+    PAYLOAD_TYPE_LEN,
+    HEADER_FLAGS,
+    KEY_COUNT,
+    RESERVED,
+    CORRELATION_ID,
+    CAUSATION_ID,
+    TOPIC,
+    PAYLOAD_TYPE,
+    KEYS,
+    PADDING,
+    PAYLOAD,
+];
+
+const KEY_KIND: Field = Field::first("kind", 1);
+const KEY_RESERVED: Field = KEY_KIND.then("reserved", 1);
+const KEY_LEN: Field = KEY_RESERVED.then("len", 2);
+const KEY_TEXT: Field = KEY_LEN.then("key", 0);
+
+/// The fields of one key of the key section.
+pub(crate) const KEY_FIELDS: &[Field] = &[KEY_KIND, KEY_RESERVED, KEY_LEN, KEY_TEXT];
+
+/// The length of the fixed part.
+pub(crate) const FIXED_LEN: usize = 104;
+
+const KEY_HEADER_LEN: usize = 4;
+const KEYS_LEN_MAX: usize = KEYS_PER_ENTRY_MAX * (KEY_HEADER_LEN + KEY_LEN_MAX);
+
+const HAS_CORRELATION_ID: u8 = 1;
+const HAS_CAUSATION_ID: u8 = 2;
+
+const _: () = {
+    assert!(covers(FIELDS, FIXED_LEN));
+    assert!(covers(KEY_FIELDS, KEY_HEADER_LEN));
+    assert!(KEYS_PER_ENTRY_MAX <= u8::MAX as usize && KEY_LEN_MAX <= u16::MAX as usize);
+    assert!(align8(FIXED_LEN + TOPIC_LEN_MAX + PAYLOAD_TYPE_LEN_MAX + KEYS_LEN_MAX) + PAYLOAD_LEN_MAX <= FRAME_BODY_LEN_MAX);
+    assert!((HEADER_LEN + FIXED_LEN).is_multiple_of(8));
+};
+
+/// An entry as it lies in its body, without a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryParts<'a> {
+    /// The hash as it is stored.
+    pub(crate) entry_hash: [u8; 32],
+    pub(crate) ts_init: u64,
+    pub(crate) ts_publish: u64,
+    pub(crate) correlation_id: Option<[u8; 16]>,
+    pub(crate) causation_id: Option<[u8; 16]>,
+    pub(crate) topic: &'a str,
+    pub(crate) payload_type: &'a str,
+    /// The key section.
+    pub(crate) keys: &'a [u8],
+    pub(crate) key_count: u8,
+    pub(crate) payload: &'a [u8],
+    /// Where the payload begins within the body.
+    pub(crate) payload_offset: usize,
+}
+
+impl<'a> EntryParts<'a> {
+    /// Reads a body. That its hash is right is not checked here.
+    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, FormatError> {
+        let Some((fixed, tail)) = body.split_first_chunk::<FIXED_LEN>() else {
+            return Err(FormatError::wrong_len(FIXED_LEN, body.len()));
+        };
+        let payload_len = PAYLOAD_LEN.len_within(fixed, PAYLOAD_LEN_MAX)?;
+        let keys_len = KEYS_LEN.len_within(fixed, KEYS_LEN_MAX)?;
+        let topic_len = TOPIC_LEN.len_within(fixed, TOPIC_LEN_MAX)?;
+        let payload_type_len = PAYLOAD_TYPE_LEN.len_within(fixed, PAYLOAD_TYPE_LEN_MAX)?;
+        let texts_end = FIXED_LEN + topic_len + payload_type_len + keys_len;
+        let payload_offset = align8(texts_end);
+        let body_len = payload_offset + payload_len;
+        let mut reader = Reader::new(tail);
+        let (Some(topic), Some(payload_type), Some(keys), Some(padding), payload) = (
+            reader.take(topic_len),
+            reader.take(payload_type_len),
+            reader.take(keys_len),
+            reader.take(payload_offset - texts_end),
+            reader.rest(),
+        ) else {
+            return Err(FormatError::wrong_len(body_len, body.len()));
+        };
+        if payload.len() != payload_len {
+            return Err(FormatError::wrong_len(body_len, body.len()));
+        }
+        if !is_zero(padding) {
+            return Err(FormatError::damaged(texts_end, "zeros before the payload", "another value"));
+        }
+        RESERVED.zeros(fixed)?;
+        let flags = HEADER_FLAGS.u8(fixed)?;
+        if flags & !(HAS_CORRELATION_ID | HAS_CAUSATION_ID) != 0 {
+            return Err(HEADER_FLAGS.damaged("0 to 3", flags.to_string()));
+        }
+        let key_count = KEY_COUNT.u8(fixed)?;
+        check_keys(keys, key_count).map_err(|error| error.shifted(texts_end - keys_len))?;
+        Ok(Self {
+            entry_hash: ENTRY_HASH.array(fixed)?,
+            ts_init: TS_INIT.u64(fixed)?,
+            ts_publish: TS_PUBLISH.u64(fixed)?,
+            correlation_id: decode_id(fixed, CORRELATION_ID, flags & HAS_CORRELATION_ID != 0)?,
+            causation_id: decode_id(fixed, CAUSATION_ID, flags & HAS_CAUSATION_ID != 0)?,
+            topic: decode_text(topic, FIXED_LEN)?,
+            payload_type: decode_text(payload_type, FIXED_LEN + topic_len)?,
+            keys,
+            key_count,
+            payload,
+            payload_offset,
+        })
+    }
+
+    /// The codes of the keys' kinds, known or not, and the keys.
+    pub(crate) fn keys(&self) -> Keys<'a> {
+        Keys { reader: Reader::new(self.keys) }
+    }
+
+    /// The ids that tie the entry to others.
+    pub(crate) fn headers(&self) -> Headers {
+        Headers {
+            correlation_id: self.correlation_id.map(uuid::Uuid::from_bytes),
+            causation_id: self.causation_id.map(uuid::Uuid::from_bytes),
+        }
+    }
+
+    /// The hash that an entry with these fields and this number ought to have.
+    pub(crate) fn hash(&self, seq: u64) -> [u8; 32] {
+        let (ts_init, ts_publish) = (UnixNanos::new(self.ts_init), UnixNanos::new(self.ts_publish));
+        compute_entry_hash(seq, ts_init, ts_publish, self.topic, self.payload_type, self.payload, &self.headers()).0
+    }
+
+    /// The entry as a value. `payload` holds the payload, shared or copied as the caller likes.
+    ///
+    /// Topic and payload type are interned for good, so that the hash should have been found right before.
+    pub(crate) fn to_entry(&self, seq: u64, payload: Bytes) -> EventStoreEntry {
+        debug_assert!(payload == self.payload, "the payload of another entry");
+        EventStoreEntry {
+            entry_hash: EntryHash(self.entry_hash),
+            seq,
+            headers: self.headers(),
+            topic: Topic::from(self.topic),
+            payload_type: PayloadType::from(self.payload_type),
+            payload,
+            ts_init: UnixNanos::new(self.ts_init),
+            ts_publish: UnixNanos::new(self.ts_publish),
+        }
+    }
+}
+
+/// The keys of an entry, see [`EntryParts::keys`].
+#[derive(Debug, Clone)]
+pub(crate) struct Keys<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = (u8, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let header: [u8; KEY_HEADER_LEN] = self.reader.array()?;
+        let len = KEY_LEN.u16(&header).ok()?;
+        let text = self.reader.take(usize::from(len))?;
+        Some((KEY_KIND.u8(&header).ok()?, str::from_utf8(text).ok()?))
+    }
+}
+
+/// What the root covers of an entry: its hash and its key section. `None` if the lengths do not fit the body.
+#[inline]
+pub(crate) fn hash_and_keys(body: &[u8]) -> Option<(&[u8; 32], &[u8])> {
+    let (fixed, tail) = body.split_first_chunk::<FIXED_LEN>()?;
+    let topic_len = TOPIC_LEN.u32(fixed).ok()? as usize;
+    let payload_type_len = PAYLOAD_TYPE_LEN.u32(fixed).ok()? as usize;
+    let keys_len = KEYS_LEN.u32(fixed).ok()? as usize;
+    let mut reader = Reader::new(tail);
+    reader.take(topic_len)?;
+    reader.take(payload_type_len)?;
+    Some((fixed.first_chunk()?, reader.take(keys_len)?))
+}
+
+/// Appends the body of an entry that is within the limits.
+pub(crate) fn encode_entry_body(buf: &mut Vec<u8>, append: &AppendEntry) {
+    let AppendEntry { entry, index_keys } = append;
+    let Headers { correlation_id, causation_id } = entry.headers;
+    let (topic, payload_type) = (entry.topic.as_str(), entry.payload_type.as_str());
+    let keys_len = keys_len(append);
+    debug_assert!(index_keys.len() <= KEYS_PER_ENTRY_MAX, "{} keys have come past the limits", index_keys.len());
+    let mut flags = 0;
+    let mut fixed = [0; FIXED_LEN];
+    if let Some(id) = &correlation_id {
+        flags |= HAS_CORRELATION_ID;
+        CORRELATION_ID.put(&mut fixed, id.as_bytes());
+    }
+    if let Some(id) = &causation_id {
+        flags |= HAS_CAUSATION_ID;
+        CAUSATION_ID.put(&mut fixed, id.as_bytes());
+    }
+    ENTRY_HASH.put(&mut fixed, &entry.entry_hash.0);
+    TS_INIT.put(&mut fixed, &entry.ts_init.as_u64().to_le_bytes());
+    TS_PUBLISH.put(&mut fixed, &entry.ts_publish.as_u64().to_le_bytes());
+    PAYLOAD_LEN.put(&mut fixed, &len_u32(entry.payload.len()).to_le_bytes());
+    KEYS_LEN.put(&mut fixed, &len_u32(keys_len).to_le_bytes());
+    TOPIC_LEN.put(&mut fixed, &len_u32(topic.len()).to_le_bytes());
+    PAYLOAD_TYPE_LEN.put(&mut fixed, &len_u32(payload_type.len()).to_le_bytes());
+    HEADER_FLAGS.put(&mut fixed, &[flags]);
+    KEY_COUNT.put(&mut fixed, &[u8::try_from(index_keys.len()).unwrap_or(u8::MAX)]);
+
+    buf.reserve(body_len(append) + 8);
+    let start = buf.len();
+    buf.extend_from_slice(&fixed);
+    buf.extend_from_slice(topic.as_bytes());
+    buf.extend_from_slice(payload_type.as_bytes());
+    for key in index_keys {
+        debug_assert!(key.key.len() <= KEY_LEN_MAX, "a key of {} bytes has come past the limits", key.key.len());
+        buf.extend_from_slice(&[key.kind.code(), 0]);
+        put_u16(buf, u16::try_from(key.key.len()).unwrap_or(u16::MAX));
+        buf.extend_from_slice(key.key.as_bytes());
+    }
+    let texts_len = buf.len() - start;
+    put_zeros(buf, align8(texts_len) - texts_len);
+    buf.extend_from_slice(&entry.payload);
+}
+
+/// The length of the entry's frame, with header and padding.
+pub(crate) fn entry_frame_len(append: &AppendEntry) -> u64 {
+    (HEADER_LEN + align8(body_len(append))) as u64
+}
+
+fn body_len(append: &AppendEntry) -> usize {
+    let entry = &append.entry;
+    align8(FIXED_LEN + entry.topic.as_str().len() + entry.payload_type.as_str().len() + keys_len(append)) + entry.payload.len()
+}
+
+fn keys_len(append: &AppendEntry) -> usize {
+    append.index_keys.iter().map(|key| KEY_HEADER_LEN + key.key.len()).sum()
+}
+
+fn decode_id(fixed: &[u8; FIXED_LEN], field: Field, present: bool) -> Result<Option<[u8; 16]>, FormatError> {
+    if present {
+        return field.array(fixed).map(Some);
+    }
+    field.zeros(fixed)?;
+    Ok(None)
+}
+
+fn decode_text(bytes: &[u8], offset: usize) -> Result<&str, FormatError> {
+    str::from_utf8(bytes).map_err(|error| FormatError::damaged(offset + error.valid_up_to(), "UTF-8", "another byte"))
+}
+
+fn check_keys(section: &[u8], count: u8) -> Result<(), FormatError> {
+    if usize::from(count) > KEYS_PER_ENTRY_MAX {
+        return Err(FormatError::damaged(0, format!("at most {KEYS_PER_ENTRY_MAX} keys"), count.to_string()));
+    }
+    let mut reader = Reader::new(section);
+    let at = |reader: &Reader<'_>| section.len() - reader.rest().len();
+    for _ in 0..count {
+        let start = at(&reader);
+        let Some(header) = reader.array::<KEY_HEADER_LEN>() else {
+            return Err(FormatError::damaged(start, format!("{count} keys"), "the end of the key section"));
+        };
+        KEY_RESERVED.zeros(&header).map_err(|error| error.shifted(start))?;
+        let len = usize::from(KEY_LEN.u16(&header)?);
+        let Some(text) = reader.take(len).filter(|_| len <= KEY_LEN_MAX) else {
+            return Err(KEY_LEN.damaged(format!("at most {KEY_LEN_MAX} and within the key section"), len.to_string()).shifted(start));
+        };
+        decode_text(text, start + KEY_HEADER_LEN)?;
+    }
+    if reader.rest().is_empty() {
+        Ok(())
+    } else {
+        Err(FormatError::damaged(at(&reader), format!("the end of {count} keys"), "further bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::testing::{for_each_bit_flip, for_each_truncation, hex_lines, is_damage};
+    use crate::model::{IndexKey, IndexKind};
+
+    fn append() -> AppendEntry {
+        let id = |byte| Some(uuid::Uuid::from_bytes([byte; 16]));
+        append_of(
+            Headers { correlation_id: id(0xC0), causation_id: id(0xCA) },
+            "exec.command",
+            "SubmitOrder",
+            vec![IndexKey::new(IndexKind::ClientOrderId, "O-1".to_owned()), IndexKey::new(IndexKind::VenueOrderId, "V".to_owned())],
+            b"\x01\x02\x03",
+        )
+    }
+
+    fn append_of(headers: Headers, topic: &str, payload_type: &str, keys: Vec<IndexKey>, payload: &[u8]) -> AppendEntry {
+        let (ts_init, ts_publish) = (UnixNanos::new(1_700_000_000_000_000_000), UnixNanos::new(1_700_000_000_000_000_001));
+        let hash = compute_entry_hash(42, ts_init, ts_publish, topic, payload_type, payload, &headers);
+        let entry = EventStoreEntry {
+            entry_hash: hash,
+            seq: 42,
+            headers,
+            topic: topic.into(),
+            payload_type: payload_type.into(),
+            payload: Bytes::copy_from_slice(payload),
+            ts_init,
+            ts_publish,
+        };
+        AppendEntry::new(entry, keys)
+    }
+
+    fn body(append: &AppendEntry) -> Vec<u8> {
+        let mut buf = Vec::new();
+        encode_entry_body(&mut buf, append);
+        buf
+    }
+
+    fn forged(field: Field, value: &[u8]) -> Vec<u8> {
+        let mut bytes = body(&append());
+        field.put(&mut bytes, value);
+        bytes
+    }
+
+    /// Where the key section of `append()` begins.
+    const KEYS_AT: usize = FIXED_LEN + 12 + 11;
+
+    #[test]
+    fn a_body_has_its_golden_bytes() {
+        assert_eq!(
+            hex_lines(&body(&append())),
+            [
+                "b752a6ea33917e29eb019886df8df24b46d92f0314d8eee03f2b7e1f7d3201a0",
+                "00002a36fe9c971701002a36fe9c9717030000000c0000000c0000000b000000",
+                "0302000000000000c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0cacacacacacacaca",
+                "cacacacacacacaca657865632e636f6d6d616e645375626d69744f7264657201",
+                "0003004f2d3102000100560000000000010203",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_bit_flip_is_refused_or_seen_by_the_hash_or_changes_the_keys() {
+        let bytes = body(&append());
+        for_each_bit_flip(&bytes, |flipped, what| {
+            let Ok(parts) = EntryParts::decode(flipped) else { return };
+            let keys_changed = hash_and_keys(flipped) != hash_and_keys(&bytes);
+            assert!(parts.hash(42) != parts.entry_hash || keys_changed, "{what} went unnoticed");
+        });
+    }
+
+    #[test]
+    fn a_body_of_another_length_is_damage() {
+        let mut bytes = body(&append());
+        for_each_truncation(&bytes, |bytes| assert!(is_damage(&EntryParts::decode(bytes))));
+        bytes.push(0);
+        assert!(is_damage(&EntryParts::decode(&bytes)));
+    }
+
+    #[test]
+    fn reserved_bytes_padding_unknown_flags_and_stray_ids_are_refused() {
+        assert!(EntryParts::decode(&body(&append())).is_ok());
+        for (field, value) in [
+            (RESERVED, &[0, 0, 0, 0, 0, 1][..]),
+            (HEADER_FLAGS, &[4]),
+            (HEADER_FLAGS, &[7]),
+            (HEADER_FLAGS, &[1]),
+            (HEADER_FLAGS, &[2]),
+            (HEADER_FLAGS, &[0]),
+        ] {
+            assert!(is_damage(&EntryParts::decode(&forged(field, value))), "{} {value:?}", field.name);
+        }
+        let mut bytes = body(&append());
+        let padding_at = KEYS_AT + 12;
+        assert!(!padding_at.is_multiple_of(8));
+        bytes[padding_at] = 1;
+        assert!(is_damage(&EntryParts::decode(&bytes)));
+        let mut bytes = body(&append());
+        bytes[KEYS_AT + 1] = 1;
+        assert!(is_damage(&EntryParts::decode(&bytes)));
+    }
+
+    #[test]
+    fn hostile_lengths_and_counts_are_refused() {
+        for field in [PAYLOAD_LEN, KEYS_LEN, TOPIC_LEN, PAYLOAD_TYPE_LEN] {
+            let own = field.u32(&body(&append())).unwrap();
+            for value in [0, own - 1, own + 1, own + 8, 1 << 16, 1 << 24, 1 << 31, u32::MAX] {
+                let result = EntryParts::decode(&forged(field, &value.to_le_bytes())).map(|parts| parts.hash(42) == parts.entry_hash);
+                assert!(!matches!(result, Ok(true)), "{} {value}", field.name);
+            }
+            for value in [1 << 31, u32::MAX] {
+                assert!(is_damage(&EntryParts::decode(&forged(field, &value.to_le_bytes()))));
+            }
+        }
+        for count in [0, 1, 3, 64, 65, 255] {
+            assert!(is_damage(&EntryParts::decode(&forged(KEY_COUNT, &[count]))), "{count} keys");
+        }
+        for len in [0_u16, 2, 4, 1024, 1025, u16::MAX] {
+            let mut bytes = body(&append());
+            KEY_LEN.put(&mut bytes[KEYS_AT..], &len.to_le_bytes());
+            assert!(is_damage(&EntryParts::decode(&bytes)), "a key of {len} bytes");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_not_utf_8_are_refused() {
+        for at in [FIXED_LEN, FIXED_LEN + 12, KEYS_AT + 4] {
+            let mut bytes = body(&append());
+            bytes[at] = 0xFF;
+            assert!(matches!(EntryParts::decode(&bytes), Err(FormatError::Damaged { offset, .. }) if offset == at as u64));
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_unknown_kind_is_read() {
+        let mut bytes = body(&append());
+        bytes[KEYS_AT] = 200;
+        let parts = EntryParts::decode(&bytes).unwrap();
+        assert_eq!(parts.keys().collect::<Vec<_>>(), [(200, "O-1"), (2, "V")]);
+        assert_eq!(IndexKind::from_code(200), None);
+    }
+
+    #[test]
+    fn an_entry_with_everything_at_its_bound_is_read_back() {
+        let keys = vec![IndexKey::new(IndexKind::ClientOrderId, "k".repeat(KEY_LEN_MAX)); KEYS_PER_ENTRY_MAX];
+        let text = "t".repeat(TOPIC_LEN_MAX);
+        let append = append_of(Headers::empty(), &text, &text, keys, &vec![7; PAYLOAD_LEN_MAX]);
+        let bytes = body(&append);
+        assert!(bytes.len() <= FRAME_BODY_LEN_MAX);
+        let parts = EntryParts::decode(&bytes).unwrap();
+        assert_eq!(parts.to_entry(42, Bytes::copy_from_slice(parts.payload)), append.entry);
+        assert_eq!(parts.keys().count(), KEYS_PER_ENTRY_MAX);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_body_is_read_back(
+            ids: [Option<[u8; 16]>; 2], topic in ".{0,40}", payload_type in ".{0,40}",
+            keys in proptest::collection::vec((any::<bool>(), ".{0,30}"), 0..8),
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let [correlation_id, causation_id] = ids.map(|id| id.map(uuid::Uuid::from_bytes));
+            let keys: Vec<_> = keys
+                .into_iter()
+                .map(|(venue, key)| IndexKey::new(if venue { IndexKind::VenueOrderId } else { IndexKind::ClientOrderId }, key))
+                .collect();
+            let append = append_of(Headers { correlation_id, causation_id }, &topic, &payload_type, keys, &payload);
+            let bytes = body(&append);
+            prop_assert_eq!(entry_frame_len(&append), (24 + align8(bytes.len())) as u64);
+            let parts = EntryParts::decode(&bytes).unwrap();
+            prop_assert!(parts.payload_offset.is_multiple_of(8));
+            prop_assert_eq!(&bytes[parts.payload_offset..], &payload);
+            prop_assert_eq!(parts.hash(42), parts.entry_hash);
+            prop_assert_eq!(usize::from(parts.key_count), append.index_keys.len());
+            let expected: Vec<_> = append.index_keys.iter().map(|key| (key.kind.code(), key.key.as_str())).collect();
+            prop_assert_eq!(parts.keys().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(hash_and_keys(&bytes), Some((&parts.entry_hash, parts.keys)));
+            prop_assert_eq!(&parts.to_entry(42, Bytes::copy_from_slice(parts.payload)), &append.entry);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused_without_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), plausible: bool) {
+            if plausible && bytes.len() >= FIXED_LEN {
+                // Small lengths and zero reserved bytes let the decoder come further than noise would.
+                for field in [PAYLOAD_LEN, KEYS_LEN, TOPIC_LEN, PAYLOAD_TYPE_LEN] {
+                    let small = bytes[field.offset] / 4;
+                    field.put(&mut bytes, &[small, 0, 0, 0]);
+                }
+                RESERVED.put(&mut bytes, &[0; 6]);
+            }
+            let _ = hash_and_keys(&bytes);
+            if let Ok(parts) = EntryParts::decode(&bytes) {
+                prop_assert_eq!(parts.keys().count(), usize::from(parts.key_count));
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Stores of runs: the two traits that engines program against, and what implements them.
+//!
+//! [`EventStore`] holds a run's entries and [`MarkerBackend`] its markers. The stores in memory are the
+//! plainest reading of the rules, and what every other store is compared with.
+
+mod event_store;
+mod marker_backend;
+mod memory;
+mod memory_marker;
+pub(crate) mod rules;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+
+pub use event_store::EventStore;
+pub use marker_backend::MarkerBackend;
+pub use memory::MemoryBackend;
+pub use memory_marker::MemoryMarkerBackend;

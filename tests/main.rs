@@ -1,0 +1,12 @@
+//! The integration tests, in one binary: every test works on the public interface alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail loudly, and no documentation is made of them"
+)]
+
+mod storage_seam;
+mod support;
