@@ -61,8 +61,12 @@ pub const INDEX_SPACING_DEFAULT: u64 = 4096;
 pub const SYNC_EVERY_MIN: Duration = Duration::from_micros(100);
 /// Longest time between two background syncs of a buffered run.
 pub const SYNC_EVERY_MAX: Duration = Duration::from_mins(1);
-/// Most bytes of a buffered run that may wait for a sync; an append beyond them waits.
+/// Smallest bound of the bytes of a buffered run that wait for a sync.
+pub const UNSYNCED_LEN_MIN: u64 = 1 << 20;
+/// Largest bound of the bytes of a buffered run that wait for a sync.
 pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
+/// Default bound of the bytes of a buffered run that wait for a sync.
+pub const UNSYNCED_LEN_DEFAULT: u64 = 64 << 20;
 /// Most segments that a store holds open for reading at one time.
 pub const OPEN_SEGMENTS_MAX: usize = 64;
 /// Bytes read at a time by scans over positional reads.
@@ -79,6 +83,7 @@ const _: () = {
     assert!(BLOCK_LEN.is_multiple_of(FRAME_ALIGN));
     assert!(SEGMENT_LEN_MIN.is_multiple_of(BLOCK_LEN) && SEGMENT_LEN_MAX.is_multiple_of(BLOCK_LEN));
     assert!(SEGMENT_LEN_MIN <= SEGMENT_LEN_DEFAULT && SEGMENT_LEN_DEFAULT <= SEGMENT_LEN_MAX);
+    assert!(UNSYNCED_LEN_MIN <= UNSYNCED_LEN_DEFAULT && UNSYNCED_LEN_DEFAULT <= UNSYNCED_LEN_MAX);
     assert!(SPARES_MIN <= SPARES_DEFAULT && SPARES_DEFAULT <= SPARES_MAX);
     assert!(INDEX_SPACING_MIN <= INDEX_SPACING_DEFAULT && INDEX_SPACING_DEFAULT <= INDEX_SPACING_MAX);
     // One entry with everything at its bound fits a frame, and one such frame fits a batch.

@@ -8,5 +8,7 @@
     reason = "helpers of tests may fail loudly, and no documentation is made of them"
 )]
 
+mod model_equivalence;
+mod segment_store;
 mod storage_seam;
 mod support;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::FormatError;
-use super::bytes::{Reader, align8, is_zero, len_u32, put_u16, put_zeros};
+use super::bytes::{Reader, align8, len_u32, put_u16, put_zeros};
 use super::field::{Field, covers};
 use super::frame::HEADER_LEN;
 use crate::limits::{FRAME_BODY_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, TOPIC_LEN_MAX};
@@ -110,19 +110,15 @@ impl<'a> EntryParts<'a> {
         let payload_offset = align8(texts_end);
         let body_len = payload_offset + payload_len;
         let mut reader = Reader::new(tail);
-        let (Some(topic), Some(payload_type), Some(keys), Some(padding), payload) = (
-            reader.take(topic_len),
-            reader.take(payload_type_len),
-            reader.take(keys_len),
-            reader.take(payload_offset - texts_end),
-            reader.rest(),
-        ) else {
+        let (Some(texts), Some(keys), Some(padding), payload) =
+            (reader.take(topic_len + payload_type_len), reader.take(keys_len), reader.take(payload_offset - texts_end), reader.rest())
+        else {
             return Err(FormatError::wrong_len(body_len, body.len()));
         };
         if payload.len() != payload_len {
             return Err(FormatError::wrong_len(body_len, body.len()));
         }
-        if !is_zero(padding) {
+        if padding.iter().any(|byte| *byte != 0) {
             return Err(FormatError::damaged(texts_end, "zeros before the payload", "another value"));
         }
         RESERVED.zeros(fixed)?;
@@ -132,14 +128,15 @@ impl<'a> EntryParts<'a> {
         }
         let key_count = KEY_COUNT.u8(fixed)?;
         check_keys(keys, key_count).map_err(|error| error.shifted(texts_end - keys_len))?;
+        let (topic, payload_type) = split_texts(texts, topic_len)?;
         Ok(Self {
             entry_hash: ENTRY_HASH.array(fixed)?,
             ts_init: TS_INIT.u64(fixed)?,
             ts_publish: TS_PUBLISH.u64(fixed)?,
             correlation_id: decode_id(fixed, CORRELATION_ID, flags & HAS_CORRELATION_ID != 0)?,
             causation_id: decode_id(fixed, CAUSATION_ID, flags & HAS_CAUSATION_ID != 0)?,
-            topic: decode_text(topic, FIXED_LEN)?,
-            payload_type: decode_text(payload_type, FIXED_LEN + topic_len)?,
+            topic,
+            payload_type,
             keys,
             key_count,
             payload,
@@ -281,6 +278,14 @@ fn decode_id(fixed: &[u8; FIXED_LEN], field: Field, present: bool) -> Result<Opt
 
 fn decode_text(bytes: &[u8], offset: usize) -> Result<&str, FormatError> {
     str::from_utf8(bytes).map_err(|error| FormatError::damaged(offset + error.valid_up_to(), "UTF-8", "another byte"))
+}
+
+/// Topic and payload type. Two texts are UTF-8 if both together are, and the second begins with a character: one check is
+/// cheaper than two.
+fn split_texts(texts: &[u8], topic_len: usize) -> Result<(&str, &str), FormatError> {
+    decode_text(texts, FIXED_LEN)?
+        .split_at_checked(topic_len)
+        .ok_or_else(|| FormatError::damaged(FIXED_LEN + topic_len, "the first byte of a character", "a later one"))
 }
 
 fn check_keys(section: &[u8], count: u8) -> Result<(), FormatError> {
@@ -437,11 +442,18 @@ mod tests {
 
     #[test]
     fn texts_that_are_not_utf_8_are_refused() {
+        let refused_at = |bytes: &[u8], at: usize| {
+            assert!(matches!(EntryParts::decode(bytes), Err(FormatError::Damaged { offset, .. }) if offset == at as u64), "at {at}");
+        };
         for at in [FIXED_LEN, FIXED_LEN + 12, KEYS_AT + 4] {
             let mut bytes = body(&append());
             bytes[at] = 0xFF;
-            assert!(matches!(EntryParts::decode(&bytes), Err(FormatError::Damaged { offset, .. }) if offset == at as u64));
+            refused_at(&bytes, at);
         }
+        // A character that lies across the border of topic and payload type belongs to neither.
+        let mut bytes = body(&append());
+        bytes[FIXED_LEN + 11..FIXED_LEN + 13].copy_from_slice("é".as_bytes());
+        refused_at(&bytes, FIXED_LEN + 12);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Field {
     pub(crate) fn len_within(self, structure: &[u8], maximum: usize) -> Result<usize, FormatError> {
         let found = self.u32(structure)? as usize;
         if found > maximum {
-            return Err(self.damaged(format!("at most {maximum}"), found.to_string()));
+            return Err(self.over(maximum, found));
         }
         Ok(found)
     }
@@ -83,10 +83,11 @@ impl Field {
     /// Checks that the field's bytes are zero.
     #[inline]
     pub(crate) fn zeros(self, structure: &[u8]) -> Result<(), FormatError> {
-        match self.slice(structure)?.iter().position(|byte| *byte != 0) {
-            None => Ok(()),
-            Some(at) => Err(FormatError::damaged(self.offset + at, format!("zero in {}", self.name), "another value")),
+        let bytes = self.slice(structure)?;
+        if bytes.iter().fold(0, |any, byte| any | byte) == 0 {
+            return Ok(());
         }
+        Err(self.not_zero(bytes))
     }
 
     /// Checks that the field holds `magic`.
@@ -130,6 +131,17 @@ impl Field {
     #[cold]
     pub(crate) fn damaged(self, expected: impl Into<Cow<'static, str>>, found: impl Into<Cow<'static, str>>) -> FormatError {
         FormatError::damaged(self.offset, format!("{} to be {}", self.name, expected.into()), found)
+    }
+
+    #[cold]
+    fn over(self, maximum: usize, found: usize) -> FormatError {
+        self.damaged(format!("at most {maximum}"), found.to_string())
+    }
+
+    #[cold]
+    fn not_zero(self, bytes: &[u8]) -> FormatError {
+        let at = bytes.iter().position(|byte| *byte != 0).unwrap_or_default();
+        FormatError::damaged(self.offset + at, format!("zero in {}", self.name), "another value")
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 //! Why bytes are not the structure that they should be.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 
 use crate::error::{Corruption, EventStoreError};
@@ -24,6 +25,15 @@ pub(crate) enum FormatError {
         /// The version that this build reads.
         supported: u32,
     },
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { offset, expected, found } => write!(formatter, "expected {expected} at byte {offset} of it, found {found}"),
+            Self::UnknownVersion { found, supported } => write!(formatter, "version {found}, and this build reads version {supported}"),
+        }
+    }
 }
 
 impl FormatError {

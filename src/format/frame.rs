@@ -165,9 +165,17 @@ pub(crate) fn begin_frame(buf: &mut Vec<u8>) -> usize {
 
 /// Ends the frame that begins at `start`: everything behind its header is its body.
 pub(crate) fn finish_frame(buf: &mut Vec<u8>, start: usize, salt: &Salt, offset: u64, kind: Kind, seq: u64) {
+    let frame = buf.get_mut(start..).unwrap_or_default();
+    let padding = frame.len().next_multiple_of(8) - frame.len();
+    stamp_frame(frame, salt, offset, kind, seq);
+    put_zeros(buf, padding);
+}
+
+/// Writes the header of a frame whose body is in place: `frame` is both, without padding.
+pub(crate) fn stamp_frame(frame: &mut [u8], salt: &Salt, offset: u64, kind: Kind, seq: u64) {
     debug_assert!(kind.0 != 0, "0 is never a kind");
     debug_assert!(offset.is_multiple_of(8), "a frame begins on a multiple of eight");
-    let frame = buf.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut::<HEADER_LEN>);
+    let frame = frame.split_first_chunk_mut::<HEADER_LEN>();
     debug_assert!(frame.is_some(), "a frame is finished that was not begun");
     let Some((header, body)) = frame else { return };
     debug_assert!(body.len() <= FRAME_BODY_LEN_MAX, "a body of {} bytes has come past the limits", body.len());
@@ -177,8 +185,6 @@ pub(crate) fn finish_frame(buf: &mut Vec<u8>, start: usize, salt: &Salt, offset:
     SEQ.put(header, &seq.to_le_bytes());
     let crc = header_crc(header, salt, offset);
     HEADER_CRC.put(header, &crc.to_le_bytes());
-    let padding = align8(body.len()) - body.len();
-    put_zeros(buf, padding);
 }
 
 #[inline]

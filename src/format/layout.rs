@@ -1,6 +1,9 @@
 //! The layout as data, for tools and for the test that holds FORMAT.md against the code.
 
-use super::{commit, entry, frame, header_page, index_header, key_index, open, root, salt, sparse_index, watermark};
+use super::{
+    anchor, commit, entry, envelope, frame, genesis, header_page, index_header, key_index, manifest, marker, open, root, salt,
+    sparse_index, watermark,
+};
 
 pub use super::field::Field;
 
@@ -18,9 +21,12 @@ pub struct Structure {
     pub len: Option<usize>,
 }
 
-/// The magic that each file, or copy of it, begins with, by the structure's name.
+/// The magic that a structure begins with, by the structure's name.
 pub const MAGICS: &[(&str, &str)] = &[
     ("header page copy", header_page::MAGIC),
+    ("opening section", manifest::OPENING_MAGIC),
+    ("seal section", manifest::SEAL_MAGIC),
+    ("ANCHOR", anchor::MAGIC),
     ("watermark slot", watermark::MAGIC),
     ("sparse index", sparse_index::MAGIC),
     ("key index", key_index::MAGIC),
@@ -30,8 +36,13 @@ pub const MAGICS: &[(&str, &str)] = &[
 pub const KINDS: &[(&str, u8)] = frame::Kind::NAMES;
 
 /// The text that each hash begins with, by what is hashed.
-pub const DOMAINS: &[(&str, &str)] =
-    &[("salt", salt::DOMAIN), ("root zero", root::DOMAIN_ZERO), ("root", root::DOMAIN), ("index check", index_header::DOMAIN)];
+pub const DOMAINS: &[(&str, &str)] = &[
+    ("salt", salt::DOMAIN),
+    ("root zero", root::DOMAIN_ZERO),
+    ("root", root::DOMAIN),
+    ("seal root", manifest::SEAL_DOMAIN),
+    ("index check", index_header::DOMAIN),
+];
 
 /// Every structure.
 #[must_use]
@@ -44,10 +55,18 @@ const STRUCTURES: &[Structure] = &[
     fixed("header page copy", header_page::FIELDS, header_page::COPY_LEN),
     varying("frame", frame::FIELDS),
     fixed("OPEN", open::FIELDS, open::BODY_LEN),
+    varying("GENESIS", genesis::FIELDS),
     varying("ENTRY", entry::FIELDS),
     varying("ENTRY key", entry::KEY_FIELDS),
     fixed("COMMIT", commit::FIELDS, commit::BODY_LEN),
+    varying("SNAPSHOT", marker::snapshot::FIELDS),
+    fixed("SNAPSHOT cursor", marker::snapshot::CURSOR_FIELDS, marker::snapshot::CURSOR_LEN),
+    fixed("HIFI", marker::hifi::FIELDS, marker::hifi::BODY_LEN),
+    varying("DICT", marker::dict::FIELDS),
+    fixed("GAP", marker::gap::FIELDS, marker::gap::BODY_LEN),
     varying("root of an entry", root::ENTRY_FIELDS),
+    varying("envelope", envelope::FIELDS),
+    varying("MANIFEST", manifest::FIELDS),
     fixed("watermark slot", watermark::FIELDS, watermark::SLOT_LEN),
     fixed("index header", index_header::FIELDS, index_header::HEADER_LEN),
     fixed("sparse index record", sparse_index::FIELDS, sparse_index::RECORD_LEN),

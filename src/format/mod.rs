@@ -29,18 +29,23 @@
 
 #![allow(dead_code, reason = "the rooms above read and write these structures, and are built after this one")]
 
+pub(crate) mod anchor;
 pub(crate) mod bytes;
 pub(crate) mod chain;
 pub(crate) mod commit;
 pub(crate) mod entry;
+pub(crate) mod envelope;
 pub(crate) mod field;
 pub(crate) mod file_name;
 pub(crate) mod format_error;
 pub(crate) mod frame;
+pub(crate) mod genesis;
 pub(crate) mod header_page;
 pub(crate) mod index_header;
 pub(crate) mod key_index;
 pub mod layout;
+pub(crate) mod manifest;
+pub(crate) mod marker;
 pub(crate) mod open;
 pub(crate) mod root;
 pub(crate) mod salt;

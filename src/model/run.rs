@@ -117,6 +117,28 @@ pub struct RunManifest {
 }
 
 impl RunManifest {
+    /// The manifest of a run of which nothing is known but its two ids; fill in what applies.
+    #[must_use]
+    pub fn new(run_id: impl Into<RunId>, instance_id: impl Into<String>) -> Self {
+        Self {
+            run_id: run_id.into(),
+            parent_run_id: None,
+            instance_id: instance_id.into(),
+            binary_hash: String::new(),
+            schema_version: 1,
+            crate_versions: String::new(),
+            feature_flags: Vec::new(),
+            adapter_versions: IndexMap::new(),
+            config_hash: String::new(),
+            registered_components: RegisteredComponents::default(),
+            seed: None,
+            start_ts_init: UnixNanos::default(),
+            end_ts_init: None,
+            high_watermark: 0,
+            status: RunStatus::Running,
+        }
+    }
+
     /// Whether the run is over: no entry can be added to it any more.
     #[must_use]
     pub const fn is_sealed(&self) -> bool {

@@ -7,7 +7,11 @@ mod event_store;
 mod marker_backend;
 mod memory;
 mod memory_marker;
+pub(crate) mod reading;
+pub(crate) mod recovery;
 pub(crate) mod rules;
+pub(crate) mod run_files;
+pub(crate) mod segment;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -16,3 +20,10 @@ pub use event_store::EventStore;
 pub use marker_backend::MarkerBackend;
 pub use memory::MemoryBackend;
 pub use memory_marker::MemoryMarkerBackend;
+pub use reading::segment_source::ReadPath;
+pub(crate) use recovery::judge::Depth;
+pub use recovery::outcome::{BreakPoint, Discarded, LogPoint, RecoveredState, RecoveryReport, Witness};
+pub use segment::background::BackgroundStep;
+pub use segment::listing::RunListing;
+pub use segment::options::{BackgroundMode, Durability, SegmentBackendBuilder};
+pub use segment::{SegmentBackend, SegmentStats};

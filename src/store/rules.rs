@@ -4,7 +4,7 @@
 
 use crate::error::EventStoreError;
 use crate::limits::{
-    ANCHOR_TEXT_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, SNAPSHOT_CURSORS_MAX,
+    ANCHOR_TEXT_LEN_MAX, BATCH_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, SNAPSHOT_CURSORS_MAX,
     STREAM_IDENTIFIER_LEN_MAX, TOPIC_LEN_MAX,
 };
 use crate::model::{AppendEntry, DataCursorSnapshot, MarkerManifest, RunManifest, RunStatus, SnapshotAnchor, StreamDictEntry, validate_id};
@@ -63,6 +63,14 @@ pub(crate) fn check_limits(append: &AppendEntry) -> Result<(), EventStoreError> 
     check_limit("the payload's length in bytes", append.entry.payload.len(), PAYLOAD_LEN_MAX)?;
     check_limit("the number of an entry's index keys", append.index_keys.len(), KEYS_PER_ENTRY_MAX)?;
     append.index_keys.iter().try_for_each(|key| check_limit("the index key's length in bytes", key.key.len(), KEY_LEN_MAX))
+}
+
+/// A batch is within its bound, in bytes as it lies on disk.
+pub(crate) fn check_batch_len(found: u64) -> Result<(), EventStoreError> {
+    if found > BATCH_LEN_MAX {
+        return Err(EventStoreError::LimitExceeded { what: "the batch's length in bytes", maximum: BATCH_LEN_MAX, found });
+    }
+    Ok(())
 }
 
 /// The anchor covers nothing that is not durable, does not go back, and is within its limits.

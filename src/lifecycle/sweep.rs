@@ -1,0 +1,194 @@
+//! The boot sweep: every run that was left running is judged, read with its hashes and sealed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::EventStoreError;
+use crate::model::{RunId, RunStatus, validate_id};
+use crate::store::{Depth, EventStore, RecoveryReport, RunListing, SegmentBackend};
+
+/// The topic of the entry by which a session ends.
+pub(crate) const RUN_ENDED_TOPIC: &str = "run.lifecycle.RunEnded";
+/// The payload type of the entry by which a session ends.
+pub(crate) const RUN_ENDED_PAYLOAD_TYPE: &str = "RunEnded";
+
+/// A run that the sweep sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredRun {
+    /// The run.
+    pub run_id: RunId,
+    /// What it was sealed as.
+    pub status: RunStatus,
+}
+
+/// A run that the sweep could not read or seal. It is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Why.
+    pub error: EventStoreError,
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecoveryOutcome {
+    /// The runs that were sealed, by `start_ts_init`.
+    pub recovered: Vec<RecoveredRun>,
+    /// The run from which a new one goes on: the last that was sealed as `CrashedRecovered`.
+    pub parent_run_id: Option<RunId>,
+    /// The runs that another process is writing. They are left alone.
+    pub live: Vec<RunId>,
+    /// The runs that could not be read or sealed. They stop neither the sweep nor the boot.
+    pub unreadable: Vec<UnreadableRun>,
+}
+
+/// What a sweep would do with a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRecovery {
+    /// The run.
+    pub run_id: RunId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Another process is writing it: it would be left alone.
+    pub live: bool,
+    /// The status that it would be sealed with and what was found, or why it cannot be read.
+    pub verdict: Result<(RunStatus, RecoveryReport), EventStoreError>,
+}
+
+/// How far a sweep has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepProgress<'a> {
+    /// The run that is being read.
+    pub run_id: &'a str,
+    /// The bytes of it that were read.
+    pub bytes_done: u64,
+    /// The bytes of all its files: an upper bound of what will be read.
+    pub bytes_total: u64,
+}
+
+/// Seals every run of an instance that was left running, as [`RecoverySweep::apply`] does.
+///
+/// # Errors
+/// `InvalidId`, and where the instance's folder cannot be listed. A missing folder holds no runs.
+pub fn recover_predecessors(base_dir: &Path, instance_id: &str) -> Result<RecoveryOutcome, EventStoreError> {
+    RecoverySweep::new(base_dir, instance_id).apply()
+}
+
+/// A sweep over the runs of an instance.
+///
+/// Each run that was left running is read from its first byte to its last, with every hash. It is
+/// sealed as `Ended` if its last entry is the one by which a session ends, as `CrashedRecovered` if
+/// it is clean otherwise, and as `Quarantined` if anything acknowledged is damaged. A run whose
+/// lock is held is live and left alone.
+pub struct RecoverySweep<'a> {
+    base_dir: PathBuf,
+    instance_id: String,
+    progress: Box<dyn FnMut(SweepProgress<'_>) + 'a>,
+}
+
+impl fmt::Debug for RecoverySweep<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("RecoverySweep");
+        debug.field("base_dir", &self.base_dir).field("instance_id", &self.instance_id).finish_non_exhaustive()
+    }
+}
+
+impl<'a> RecoverySweep<'a> {
+    /// A sweep over the runs in `<base_dir>/<instance_id>`.
+    pub fn new(base_dir: impl Into<PathBuf>, instance_id: &str) -> Self {
+        Self { base_dir: base_dir.into(), instance_id: instance_id.to_owned(), progress: Box::new(|_| {}) }
+    }
+
+    /// Calls `progress` while runs are read, after every batch.
+    #[must_use]
+    pub fn progress(mut self, progress: impl FnMut(SweepProgress<'_>) + 'a) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Judges every run that was left running, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`recover_predecessors`].
+    pub fn plan(mut self) -> Result<Vec<PlannedRecovery>, EventStoreError> {
+        let mut planned = Vec::new();
+        for listing in self.unsealed()? {
+            let verdict = match &listing.manifest {
+                Err(error) => Err(error.clone()),
+                Ok(_) => self.judge(&listing),
+            };
+            planned.push(PlannedRecovery { run_id: listing.run_id, path: listing.path, live: listing.live, verdict });
+        }
+        Ok(planned)
+    }
+
+    /// Seals every run that was left running.
+    ///
+    /// # Errors
+    /// As [`recover_predecessors`].
+    pub fn apply(mut self) -> Result<RecoveryOutcome, EventStoreError> {
+        let mut outcome = RecoveryOutcome::default();
+        for listing in self.unsealed()? {
+            if listing.live {
+                outcome.live.push(listing.run_id);
+                continue;
+            }
+            match self.recover(&listing) {
+                Ok(status) => {
+                    if status == RunStatus::CrashedRecovered {
+                        outcome.parent_run_id = Some(listing.run_id.clone());
+                    }
+                    outcome.recovered.push(RecoveredRun { run_id: listing.run_id, status });
+                }
+                // Somebody began to write it between the look and the lock.
+                Err(EventStoreError::Locked { .. }) => outcome.live.push(listing.run_id),
+                Err(error) => outcome.unreadable.push(UnreadableRun { run_id: listing.run_id, error }),
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn unsealed(&self) -> Result<Vec<RunListing>, EventStoreError> {
+        validate_id("instance id", &self.instance_id)?;
+        let listings = SegmentBackend::scan_runs(&self.base_dir, &self.instance_id)?;
+        Ok(listings.into_iter().filter(|listing| listing.manifest.as_ref().map_or(true, |manifest| !manifest.is_sealed())).collect())
+    }
+
+    fn recover(&mut self, listing: &RunListing) -> Result<RunStatus, EventStoreError> {
+        if let Err(error) = &listing.manifest {
+            return Err(error.clone());
+        }
+        let mut store = SegmentBackend::new(&self.base_dir);
+        let Self { progress, .. } = self;
+        let mut told = |bytes_done| progress(SweepProgress { run_id: &listing.run_id, bytes_done, bytes_total: listing.bytes });
+        store.recover_run(&listing.path, Depth::FullWithHashes, &mut told)?;
+        let status = status_of(&store)?;
+        store.seal(status)?;
+        Ok(status)
+    }
+
+    fn judge(&mut self, listing: &RunListing) -> Result<(RunStatus, RecoveryReport), EventStoreError> {
+        let Self { progress, .. } = self;
+        let mut told = |bytes_done| progress(SweepProgress { run_id: &listing.run_id, bytes_done, bytes_total: listing.bytes });
+        let store = SegmentBackend::new(&self.base_dir).judge_run(&listing.path, listing.live, &mut told)?;
+        let report = store.recovery().cloned().ok_or_else(EventStoreError::no_run_open)?;
+        Ok((status_of(&store)?, report))
+    }
+}
+
+/// What a run that was judged is sealed as.
+fn status_of(store: &SegmentBackend) -> Result<RunStatus, EventStoreError> {
+    let Some(report) = store.recovery() else {
+        return Err(EventStoreError::no_run_open());
+    };
+    if report.state == crate::store::RecoveredState::AcknowledgedDamage || report.hash_mismatch.is_some() {
+        return Ok(RunStatus::Quarantined);
+    }
+    let last = match store.high_watermark()? {
+        0 => None,
+        last => store.scan_seq(last)?,
+    };
+    let ended = last.is_some_and(|entry| entry.topic.as_str() == RUN_ENDED_TOPIC && entry.payload_type.as_str() == RUN_ENDED_PAYLOAD_TYPE);
+    Ok(if ended { RunStatus::Ended } else { RunStatus::CrashedRecovered })
+}

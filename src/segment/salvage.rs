@@ -1,0 +1,71 @@
+//! What can still be reached in a damaged segment.
+//!
+//! Salt and offset are part of every header's checksum, so a frame that validates where it stands
+//! was written there by this segment's writer. A number is written once in the life of a run, so
+//! such an entry is the one that was acknowledged, whatever is damaged around it.
+
+use crate::error::EventStoreError;
+use crate::format::entry::EntryParts;
+use crate::format::frame::Kind;
+use crate::format::salt::Salt;
+use crate::segment::tip::FIRST_FRAME;
+use crate::segment::walk::look_ahead;
+use crate::segment::window::Window;
+
+/// A frame that was found behind damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) seq: u64,
+    pub(crate) offset: u64,
+}
+
+/// Every entry and anchor of a segment whose header is intact.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Salvage {
+    /// Entries by number; their bodies may be damaged.
+    entries: Vec<Found>,
+    /// Anchors whose bodies are intact, in the order of the file.
+    pub(crate) anchors: Vec<Found>,
+    /// The largest `ts_init` among entries that are intact and not past the bound.
+    pub(crate) max_ts_init: Option<u64>,
+}
+
+impl Salvage {
+    /// Looks through a whole segment for records up to the entry `seq_max`.
+    pub(crate) fn collect(window: &mut Window<'_>, salt: &Salt, seq_max: u64) -> Result<Self, EventStoreError> {
+        let mut salvage = Self::default();
+        look_ahead(window, salt, FIRST_FRAME, |offset, header, body| {
+            if header.seq > seq_max {
+                return;
+            }
+            let found = Found { seq: header.seq, offset };
+            if header.kind == Kind::ENTRY {
+                salvage.entries.push(found);
+                if let Some(parts) = body.and_then(|body| EntryParts::decode(body).ok()) {
+                    salvage.max_ts_init = salvage.max_ts_init.max(Some(parts.ts_init));
+                }
+            } else if header.kind == Kind::ANCHOR && body.is_some() {
+                salvage.anchors.push(found);
+            }
+        })?;
+        salvage.entries.sort_by_key(|found| (found.seq, found.offset));
+        salvage.entries.dedup_by_key(|found| found.seq);
+        Ok(salvage)
+    }
+
+    /// Where the entry `seq` stands, if its header is intact.
+    pub(crate) fn offset_of(&self, seq: u64) -> Option<u64> {
+        let index = self.entries.binary_search_by_key(&seq, |found| found.seq).ok()?;
+        self.entries.get(index).map(|found| found.offset)
+    }
+
+    /// The first number at or behind `seq` that can be reached.
+    pub(crate) fn next_seq(&self, seq: u64) -> Option<u64> {
+        self.entries.get(self.entries.partition_point(|found| found.seq < seq)).map(|found| found.seq)
+    }
+
+    /// The numbers that can be reached, ascending.
+    pub(crate) fn seqs(&self) -> impl Iterator<Item = Found> {
+        self.entries.iter().copied()
+    }
+}

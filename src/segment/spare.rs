@@ -1,0 +1,87 @@
+//! A segment prepared ahead: zero-filled, with its header page, synced, under its final name.
+//!
+//! After this, rolling to the segment costs the append path nothing but its first write. Only the
+//! process that made a spare uses it, through the descriptor that made it: a file opened by name
+//! after a crash may have lost a sync error that its maker would have seen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::EventStoreError;
+use crate::format::file_name;
+use crate::format::header_page::HeaderPage;
+use crate::io::{File, OpenMode, Storage, write_all_at};
+use crate::limits::BLOCK_LEN;
+
+/// How many zeros go out in one write.
+const FILL_LEN: usize = 1 << 20;
+
+/// A segment that is ready to be written.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    pub(crate) page: HeaderPage,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) len: u64,
+}
+
+/// Why a spare was not made, and whether the folder's state is in doubt.
+#[derive(Debug)]
+pub(crate) struct SpareFailure {
+    pub(crate) error: EventStoreError,
+    /// The folder sync failed: its names are undefined, and the store must latch.
+    pub(crate) folder: bool,
+}
+
+/// Makes a spare: `<name>.tmp` exclusively, zeros, header page, sync, rename, folder sync.
+///
+/// A failure removes what was begun, as far as that works.
+pub(crate) fn make_spare(storage: &dyn Storage, folder: &Path, page: HeaderPage, len: u64) -> Result<Spare, SpareFailure> {
+    let name = file_name::segment(page.ordinal);
+    let path = folder.join(&name);
+    let temporary = folder.join(file_name::temporary(&name));
+    let file = match fill(storage, &temporary, &page, len) {
+        Ok(file) => file,
+        Err(error) => {
+            let _ = storage.remove_file(&temporary);
+            return Err(SpareFailure { error, folder: false });
+        }
+    };
+    if let Err(error) = storage.rename(&temporary, &path) {
+        let _ = storage.remove_file(&temporary);
+        return Err(SpareFailure { error: EventStoreError::from_io("rename", &temporary, &error), folder: false });
+    }
+    if let Err(error) = storage.sync_dir(folder) {
+        return Err(SpareFailure { error: EventStoreError::from_io("sync the folder", folder, &error), folder: true });
+    }
+    Ok(Spare { page, path, file, len })
+}
+
+fn fill(storage: &dyn Storage, temporary: &Path, page: &HeaderPage, len: u64) -> Result<Arc<dyn File>, EventStoreError> {
+    match storage.remove_file(temporary) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(EventStoreError::from_io("remove the leftover", temporary, &error));
+        }
+        _ => {}
+    }
+    let file = storage.open(temporary, OpenMode::CreateNew).map_err(|error| EventStoreError::from_io("create", temporary, &error))?;
+    let write_error = |error: std::io::Error| EventStoreError::from_io("write", temporary, &error);
+    fill_zeros(&*file, BLOCK_LEN, len).map_err(write_error)?;
+    write_all_at(&*file, &page.encode()[..], 0).map_err(write_error)?;
+    file.sync_all().map_err(|error| EventStoreError::from_io("sync", temporary, &error))?;
+    Ok(file)
+}
+
+/// Writes zeros over `from..to`, so that later writes there allocate nothing.
+pub(crate) fn fill_zeros(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
+    let zeros = vec![0_u8; FILL_LEN];
+    let mut offset = from;
+    while offset < to {
+        // Chunks end on multiples of their size, so that large writes stay aligned.
+        let next = ((offset / FILL_LEN as u64) + 1) * FILL_LEN as u64;
+        let len = usize::try_from(next.min(to) - offset).unwrap_or(FILL_LEN);
+        write_all_at(file, zeros.get(..len).unwrap_or(&zeros), offset)?;
+        offset += len as u64;
+    }
+    Ok(())
+}

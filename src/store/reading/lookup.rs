@@ -1,0 +1,152 @@
+//! Finding the first entry that was recorded with a key.
+//!
+//! The first occurrence wins, so segments are asked oldest first and the write path never looks
+//! anything up. A hit in an index is a candidate that the entry itself proves. A miss is believed
+//! only of a segment all of whose entries could be asked.
+
+use crate::error::{Corruption, EventStoreError};
+use crate::format::entry::EntryParts;
+use crate::format::frame::Kind;
+use crate::format::key_index::key_hash;
+use crate::segment::salvage::Salvage;
+use crate::segment::walk::{FrameStep, frame_at};
+use crate::store::reading::handles::{Handle, ReadSegment, SEARCH_START};
+use crate::store::reading::run_reader::RunReader;
+use crate::store::reading::segment_source::SegmentSource;
+
+/// What a segment says about a key.
+enum Answer {
+    Found(u64),
+    Absent,
+    /// Some of its entries are damaged: the key may have been in one of them.
+    Unknown,
+}
+
+impl RunReader {
+    /// The first entry in these segments, up to `seq_max`, that was recorded with a key.
+    ///
+    /// # Errors
+    /// `HashMismatch` where the entry that the index names is damaged; `Corrupted` where damage
+    /// before the first occurrence leaves open whether it is the first.
+    pub(crate) fn lookup(&self, kind: u8, key: &str, seq_max: u64) -> Result<Option<u64>, EventStoreError> {
+        let mut before = 0;
+        for segment in self.segments().iter().filter(|segment| segment.first_seq <= segment.last_seq) {
+            let handle = self.handle(segment)?;
+            let skipped = segment.first_seq > before + 1;
+            let answer = if skipped { Answer::Unknown } else { self.ask(&handle, segment, kind, key)? };
+            match answer {
+                Answer::Found(seq) => return Ok((seq <= seq_max).then_some(seq)),
+                Answer::Absent => {}
+                Answer::Unknown => return Err(unknown(&handle, kind, key)),
+            }
+            before = segment.last_seq;
+        }
+        Ok(None)
+    }
+
+    fn ask(&self, handle: &Handle, segment: &ReadSegment, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
+        match handle.keys(&self.context(), segment)? {
+            Some(keys) => {
+                let candidates = keys.candidates(key_hash(&handle.source.salt, kind, key));
+                Ok(prove(&handle.source, &candidates, kind, key)?.map_or(Answer::Absent, Answer::Found))
+            }
+            None => ask_salvage(&handle.source, &*handle.salvage(segment.last_seq)?, segment, kind, key),
+        }
+    }
+
+    /// Every key of one kind in these segments, in the order of their first occurrence. Entries that
+    /// are damaged are passed over.
+    pub(crate) fn for_each_key(&self, kind: u8, seq_max: u64, mut visit: impl FnMut(u64, &str)) -> Result<(), EventStoreError> {
+        for segment in self.segments() {
+            let handle = self.handle(segment)?;
+            visit_keys(&handle.source, || handle.salvage(segment.last_seq), kind, segment.last_seq.min(seq_max), &mut visit)?;
+        }
+        Ok(())
+    }
+}
+
+fn unknown(handle: &Handle, kind: u8, key: &str) -> EventStoreError {
+    Corruption::at(handle.source.path(), 0, format!("every entry up to the first with the key {key:?} of kind {kind}"), "damaged entries")
+        .advise("the first occurrence cannot be told; scan the run for what is intact, and verify it to see the extent of the damage")
+        .into()
+}
+
+/// The first of the candidates whose entry holds the key.
+pub(crate) fn prove(source: &SegmentSource<'_>, candidates: &[u64], kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
+    for &offset in candidates {
+        let mut window = source.point_window();
+        match frame_at(&mut window, &source.salt, offset)? {
+            FrameStep::Frame(frame) if frame.header.kind == Kind::ENTRY => {
+                if holds_key(frame.body, kind, key) {
+                    return Ok(Some(frame.header.seq));
+                }
+            }
+            FrameStep::BadBody(header) if header.kind == Kind::ENTRY => return Err(EventStoreError::HashMismatch { seq: header.seq }),
+            _ => {
+                let found = format!("no entry, and the index of the key {key:?} names one here");
+                let advice = "verify the run to see the extent of the damage";
+                return Err(Corruption::at(source.path(), offset, "an entry", found).advise(advice).into());
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn holds_key(body: &[u8], kind: u8, key: &str) -> bool {
+    EntryParts::decode(body).is_ok_and(|parts| parts.keys().any(|found| found == (kind, key)))
+}
+
+/// Asks a damaged segment entry by entry.
+fn ask_salvage(
+    source: &SegmentSource<'_>,
+    salvage: &Salvage,
+    segment: &ReadSegment,
+    kind: u8,
+    key: &str,
+) -> Result<Answer, EventStoreError> {
+    let mut window = source.scan_window();
+    let mut expected = segment.first_seq;
+    for found in salvage.seqs() {
+        if found.seq != expected {
+            return Ok(Answer::Unknown);
+        }
+        expected += 1;
+        match frame_at(&mut window, &source.salt, found.offset)? {
+            FrameStep::Frame(frame) if holds_key(frame.body, kind, key) => return Ok(Answer::Found(found.seq)),
+            FrameStep::Frame(_) => {}
+            _ => return Ok(Answer::Unknown),
+        }
+    }
+    Ok(if expected > segment.last_seq { Answer::Absent } else { Answer::Unknown })
+}
+
+/// Visits the keys of one kind in a segment's intact entries up to `seq_max`, in their order.
+pub(crate) fn visit_keys<S: AsRef<Salvage>>(
+    source: &SegmentSource<'_>,
+    salvage: impl Fn() -> Result<S, EventStoreError>,
+    kind: u8,
+    seq_max: u64,
+    visit: &mut impl FnMut(u64, &str),
+) -> Result<(), EventStoreError> {
+    let mut window = source.scan_window();
+    let mut offset = SEARCH_START;
+    while offset < source.end {
+        offset = match frame_at(&mut window, &source.salt, offset)? {
+            FrameStep::Frame(frame) => {
+                if frame.header.kind == Kind::ENTRY
+                    && frame.header.seq <= seq_max
+                    && let Ok(parts) = EntryParts::decode(frame.body)
+                {
+                    parts.keys().filter(|(found, _)| *found == kind).for_each(|(_, key)| visit(frame.header.seq, key));
+                }
+                frame.end()
+            }
+            FrameStep::BadBody(header) => offset + header.frame_len(),
+            FrameStep::None(_) => match salvage()?.as_ref().seqs().map(|found| found.offset).find(|found| *found > offset) {
+                Some(next) => next,
+                None => break,
+            },
+        };
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Makes true on disk what was judged: steps 6 to 8 of recovery.
+//!
+//! Every step may fail or be cut off anywhere; running recovery again leads to the same end. What
+//! was judged is written from the buffer that was judged, because the page cache may show bytes
+//! that a failed sync lost. Nothing is cut or removed here: that belongs to the seal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::EventStoreError;
+use crate::format::file_name;
+use crate::io::{File, OpenMode, Storage, write_all_at};
+use crate::segment::spare::fill_zeros;
+use crate::store::recovery::judge::Judgement;
+use crate::store::recovery::watermark_file::WatermarkFile;
+
+/// Repairs a run that is not damaged.
+///
+/// # Errors
+/// The first step that fails; nothing is acknowledged then, and recovery can be run again.
+pub(crate) fn repair(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    rewrite_kept(storage, folder, judgement)?;
+    zero_leftovers(storage, folder, judgement)?;
+    drop_indexes(storage, folder, judgement)?;
+    witness(storage, folder, judgement)
+}
+
+fn open(storage: &dyn Storage, folder: &Path, ordinal: u32) -> Result<Arc<dyn File>, EventStoreError> {
+    let path = folder.join(file_name::segment(ordinal));
+    storage.open(&path, OpenMode::ReadWrite).map_err(|error| EventStoreError::from_io("open", &path, &error))
+}
+
+/// Step 6: what was judged whole and is not proven durable becomes durable.
+fn rewrite_kept(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    for group in judgement.kept.chunk_by(|left, right| left.ordinal == right.ordinal) {
+        let Some(ordinal) = group.first().map(|kept| kept.ordinal) else {
+            continue;
+        };
+        let path = folder.join(file_name::segment(ordinal));
+        let file = open(storage, folder, ordinal)?;
+        for kept in group {
+            write_all_at(&*file, &kept.bytes, kept.offset).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
+        }
+        file.sync_data().map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
+    }
+    Ok(())
+}
+
+/// Step 7: what lies behind the end becomes zeros, so that it can never testify again.
+fn zero_leftovers(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    for leftover in &judgement.leftovers {
+        let path = folder.join(file_name::segment(leftover.ordinal));
+        let file = open(storage, folder, leftover.ordinal)?;
+        fill_zeros(&*file, leftover.from, leftover.to).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
+        file.sync_data().map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
+    }
+    Ok(())
+}
+
+/// Indexes at or above the end's segment may describe what was discarded.
+fn drop_indexes(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    for segment in judgement.listed.iter().filter(|segment| segment.ordinal >= judgement.end.position.ordinal) {
+        for name in [file_name::sparse_index(segment.ordinal), file_name::key_index(segment.ordinal)] {
+            let path = folder.join(name);
+            match storage.remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(EventStoreError::from_io("remove", &path, &error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Step 8: both slots of WATERMARK say where the log ends, one after the other.
+fn witness(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    let mut watermark = match WatermarkFile::open(storage, folder)? {
+        Some(watermark) => watermark,
+        None => {
+            let created = WatermarkFile::create(storage, folder, &judgement.identity, &judgement.end)?;
+            storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
+            created
+        }
+    };
+    for _ in 0..2 {
+        watermark.write(&judgement.identity, &judgement.end)?;
+        watermark.sync()?;
+    }
+    Ok(())
+}

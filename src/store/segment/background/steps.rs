@@ -1,0 +1,174 @@
+//! One step of each lane. A step answers whether there was something to do.
+
+use crate::error::EventStoreError;
+use crate::format::file_name;
+use crate::io::replace_file;
+use crate::limits::ORDINAL_MAX;
+use crate::segment::index_build::index_files;
+use crate::segment::spare::make_spare;
+use crate::segment::window::Window;
+use crate::store::reading::handles::binding;
+use crate::store::segment::background::BackgroundStep;
+use crate::store::segment::background::shared::{IndexJob, RunShared, lock};
+use crate::store::segment::options::Durability;
+
+impl RunShared {
+    /// The steps that have something to do now.
+    pub(crate) fn runnable(&self) -> Vec<BackgroundStep> {
+        BackgroundStep::ALL.into_iter().filter(|step| self.is_runnable(*step)).collect()
+    }
+
+    fn is_runnable(&self, step: BackgroundStep) -> bool {
+        match step {
+            BackgroundStep::MakeSpare => self.shelf.wanted().is_some(),
+            BackgroundStep::BuildIndex => self.index_is_due(),
+            BackgroundStep::WriteWatermark => lock(&self.witness).written_commit_no < self.durable_commit_no(),
+            BackgroundStep::SyncWatermark => {
+                let witness = lock(&self.witness);
+                witness.synced_commit_no < witness.written_commit_no
+            }
+            BackgroundStep::SyncWritten => lock(&self.unsynced).written.state.commit_no > self.durable_commit_no(),
+        }
+    }
+
+    /// Does one step; false where there is nothing to do.
+    ///
+    /// # Errors
+    /// A failure that closed the latch. A spare or an index that cannot be made is no error here.
+    pub(crate) fn run(&self, step: BackgroundStep) -> Result<bool, EventStoreError> {
+        self.latch.check()?;
+        if !self.is_runnable(step) {
+            return Ok(false);
+        }
+        match step {
+            BackgroundStep::MakeSpare => self.make_spare()?,
+            BackgroundStep::BuildIndex => self.build_index()?,
+            BackgroundStep::WriteWatermark => self.write_watermark()?,
+            BackgroundStep::SyncWatermark => self.sync_watermark()?,
+            BackgroundStep::SyncWritten => self.sync_written()?,
+        }
+        Ok(true)
+    }
+
+    fn make_spare(&self) -> Result<(), EventStoreError> {
+        let Some(ordinal) = self.shelf.wanted() else {
+            return Ok(());
+        };
+        if ordinal > ORDINAL_MAX {
+            let what = "the number of segments of a run";
+            self.shelf.fail(EventStoreError::LimitExceeded { what, maximum: u64::from(ORDINAL_MAX), found: u64::from(ordinal) });
+            return Ok(());
+        }
+        match make_spare(&*self.storage, &self.folder, self.identity.page(ordinal), self.options.segment_len) {
+            Ok(spare) => self.shelf.put(spare),
+            Err(failure) => {
+                // Nothing can be appended without a segment: to the caller every cause is the disk's.
+                let error = match failure.error {
+                    disk @ EventStoreError::Disk(_) => disk,
+                    other => EventStoreError::Disk(format!("no segment could be made ready: {other}")),
+                };
+                self.shelf.fail(error.clone());
+                if failure.folder {
+                    return Err(self.latch.close(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest job may be done once its segment is durable.
+    fn index_is_due(&self) -> bool {
+        let durable = self.durable_commit_no();
+        lock(&self.index_lane).front().is_some_and(|job| job.last_commit_no <= durable)
+    }
+
+    fn build_index(&self) -> Result<(), EventStoreError> {
+        let Some(job) = lock(&self.index_lane).pop_front() else {
+            return Ok(());
+        };
+        let Some(pending) = job.segment.pending.clone() else {
+            return Ok(());
+        };
+        let result = if self.options.indexes { write_indexes(self, &job) } else { Ok(()) };
+        match result {
+            // What was in memory can go: the files are in place, or a reader makes it again.
+            Ok(()) | Err(IndexFailure { folder: false, .. }) => {
+                pending.done();
+                Ok(())
+            }
+            Err(IndexFailure { error, folder: true }) => Err(self.latch.close(error)),
+        }
+    }
+
+    pub(crate) fn write_watermark(&self) -> Result<(), EventStoreError> {
+        let tip = self.durable();
+        let mut witness = lock(&self.witness);
+        if witness.written_commit_no >= tip.state.commit_no {
+            return Ok(());
+        }
+        witness.file.write(&self.identity, &tip).map_err(|error| self.latch.close(error))?;
+        witness.written_commit_no = tip.state.commit_no;
+        Ok(())
+    }
+
+    pub(crate) fn sync_watermark(&self) -> Result<(), EventStoreError> {
+        let mut witness = lock(&self.witness);
+        if witness.synced_commit_no >= witness.written_commit_no {
+            return Ok(());
+        }
+        witness.file.sync().map_err(|error| self.latch.close(error))?;
+        witness.synced_commit_no = witness.written_commit_no;
+        Ok(())
+    }
+
+    /// Syncs what was written when the sync began, segment by segment, and publishes it.
+    pub(crate) fn sync_written(&self) -> Result<(), EventStoreError> {
+        let (written, segments, bytes) = {
+            let unsynced = lock(&self.unsynced);
+            (unsynced.written, unsynced.segments.clone(), unsynced.bytes)
+        };
+        for segment in &segments {
+            segment.sync().map_err(|error| self.latch.close(EventStoreError::from_io("sync", segment.path(), &error)))?;
+        }
+        {
+            let mut unsynced = lock(&self.unsynced);
+            unsynced.bytes -= bytes;
+            // The newest segment stays: it may be written again.
+            while unsynced.segments.front().is_some_and(|segment| segment.ordinal() < written.position.ordinal) {
+                unsynced.segments.pop_front();
+            }
+        }
+        self.publish(written);
+        self.index_wake.notify_all();
+        Ok(())
+    }
+
+    /// Whether appends leave their syncs to the background.
+    pub(crate) fn is_buffered(&self) -> bool {
+        matches!(self.options.durability, Durability::Buffered { .. })
+    }
+}
+
+struct IndexFailure {
+    error: EventStoreError,
+    folder: bool,
+}
+
+/// Writes both index files of a full segment.
+fn write_indexes(shared: &RunShared, job: &IndexJob) -> Result<(), IndexFailure> {
+    let failed = |error| IndexFailure { error, folder: false };
+    let Some(binding) = binding(&shared.identity, &job.segment) else {
+        return Ok(());
+    };
+    let material = job.active.index_material();
+    let files =
+        job.active.with_image(job.segment.end, |image| index_files(&binding, &material, &mut Window::over_slice(image, job.active.path())));
+    let (sparse, keys) = files.map_err(failed)?;
+    for (name, contents) in [(file_name::sparse_index(job.segment.ordinal), sparse), (file_name::key_index(job.segment.ordinal), keys)] {
+        replace_file(&*shared.storage, &shared.folder, &name, &contents).map_err(|step| {
+            let folder = step.is_folder_sync();
+            IndexFailure { error: step.into(), folder }
+        })?;
+    }
+    Ok(())
+}

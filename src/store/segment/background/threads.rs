@@ -1,0 +1,152 @@
+//! The two threads that drain the lanes.
+//!
+//! One prepares: spares first, then indexes. The other witnesses: it puts the durable point into
+//! WATERMARK within a millisecond, syncs that after 50 ms of idling, once a second under load, and
+//! when it is asked to, and it does the syncs of a buffered run. Zero-filling and syncing are on
+//! different threads, so that making a spare never delays an acknowledgement.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::error::EventStoreError;
+use crate::limits::{WATERMARK_IDLE, WATERMARK_SYNC_EVERY, WATERMARK_WRITE_EVERY};
+use crate::store::segment::background::BackgroundStep;
+use crate::store::segment::background::shared::{RunShared, lock};
+use crate::store::segment::options::Durability;
+
+/// How long the witness sleeps at most while nothing happens; it is woken earlier by every change.
+const PARKED_WAKE: Duration = Duration::from_secs(1);
+
+/// The threads of a run; stopped and joined by [`Threads::stop`] or on drop.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    shared: Arc<RunShared>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts both threads.
+    ///
+    /// # Errors
+    /// Where the operating system gives no thread.
+    pub(crate) fn start(shared: Arc<RunShared>) -> Result<Self, EventStoreError> {
+        let mut threads = Self { shared: shared.clone(), handles: Vec::new() };
+        let bodies: [(&str, fn(&RunShared)); 2] = [("tapelog-prepare", prepare), ("tapelog-witness", witness)];
+        for (name, body) in bodies {
+            let shared = shared.clone();
+            let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
+            threads
+                .handles
+                .push(spawned.map_err(|error| EventStoreError::from_io("start a thread for", &shared_folder(&threads), &error))?);
+        }
+        Ok(threads)
+    }
+
+    /// Asks the threads to end and waits for them.
+    pub(crate) fn stop(&mut self) {
+        self.shared.shelf.close();
+        self.shared.index_stop.store(true, Ordering::SeqCst);
+        drop(lock(&self.shared.index_lane));
+        self.shared.index_wake.notify_all();
+        self.shared.ask(|signal| signal.stop = true);
+        for handle in self.handles.drain(..) {
+            // A thread that panicked has nothing more to do; the store goes on without it.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn shared_folder(threads: &Threads) -> std::path::PathBuf {
+    threads.shared.folder.clone()
+}
+
+/// Makes spares and indexes until it is stopped.
+fn prepare(shared: &RunShared) {
+    while !shared.index_stop.load(Ordering::SeqCst) {
+        let made = shared.run(BackgroundStep::MakeSpare);
+        let built = if matches!(made, Ok(true)) { Ok(true) } else { shared.run(BackgroundStep::BuildIndex) };
+        match (made, built) {
+            (Ok(false), Ok(false)) => {
+                let lane = lock(&shared.index_lane);
+                if shared.index_stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                // Spares that were taken and segments that became durable also wake this thread; the
+                // time-out covers a wake that came between the look and the wait.
+                drop(shared.index_wake.wait_timeout(lane, Duration::from_millis(10)).unwrap_or_else(PoisonError::into_inner));
+            }
+            (Err(_), _) | (_, Err(_)) => return,
+            _ => {}
+        }
+    }
+}
+
+/// Keeps WATERMARK up to date, and syncs a buffered run, until it is stopped.
+fn witness(shared: &RunShared) {
+    let sync_every = match shared.options.durability {
+        Durability::Buffered { sync_every } => Some(sync_every),
+        Durability::Synced => None,
+    };
+    let mut last_change = Instant::now();
+    let mut last_watermark_sync = Instant::now();
+    let mut last_sync = Instant::now();
+    loop {
+        let (stop, sync_watermark, sync_written) = {
+            let mut signal = lock(&shared.signal);
+            (signal.stop, std::mem::take(&mut signal.sync_watermark), std::mem::take(&mut signal.sync_written))
+        };
+        if stop {
+            return;
+        }
+        let due = sync_every.is_some_and(|every| last_sync.elapsed() >= every);
+        if sync_written || due {
+            last_sync = Instant::now();
+            if shared.run(BackgroundStep::SyncWritten).is_err() {
+                return;
+            }
+        }
+        match shared.run(BackgroundStep::WriteWatermark) {
+            Ok(true) => last_change = Instant::now(),
+            Ok(false) => {}
+            Err(_) => return,
+        }
+        let idle = last_change.elapsed() >= WATERMARK_IDLE;
+        if sync_watermark || idle || last_watermark_sync.elapsed() >= WATERMARK_SYNC_EVERY {
+            match shared.run(BackgroundStep::SyncWatermark) {
+                Ok(true) => last_watermark_sync = Instant::now(),
+                Ok(false) => {}
+                Err(_) => return,
+            }
+        }
+        pause(shared, idle, sync_every);
+    }
+}
+
+/// Sleeps for a millisecond under load, and until something happens when there was nothing for a while.
+fn pause(shared: &RunShared, idle: bool, sync_every: Option<Duration>) {
+    let signal = lock(&shared.signal);
+    if signal.stop || signal.sync_watermark || signal.sync_written {
+        return;
+    }
+    let park = idle && sync_every.is_none();
+    if park {
+        shared.parked.store(true, Ordering::SeqCst);
+        let behind = lock(&shared.witness).written_commit_no < shared.durable_commit_no();
+        if behind {
+            shared.parked.store(false, Ordering::SeqCst);
+            return;
+        }
+    }
+    let busy = sync_every.map_or(WATERMARK_WRITE_EVERY, |every| every.min(WATERMARK_WRITE_EVERY));
+    let wait = if park { PARKED_WAKE } else { busy };
+    drop(shared.signal_wake.wait_timeout(signal, wait).unwrap_or_else(PoisonError::into_inner));
+    shared.parked.store(false, Ordering::SeqCst);
+}

@@ -1,0 +1,423 @@
+//! A run that this store does not write: sealed, recovered, or opened for reading only.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Corruption, EventStoreError};
+use crate::format::chain::Position;
+use crate::format::file_name;
+use crate::format::manifest::{ManifestFile, SealSection, SealState, SealedDamage};
+use crate::io::{Lock, Storage};
+use crate::model::{EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::segment::tip::Tip;
+use crate::store::reading::handles::ReadSegment;
+use crate::store::reading::run_reader::RunReader;
+use crate::store::reading::segment_source::ReadPath;
+use crate::store::recovery::judge::{Depth, Judgement, judge, point};
+use crate::store::recovery::outcome::{LogPoint, RecoveredState, RecoveryReport, Witness};
+use crate::store::recovery::repair::repair;
+use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, read_manifest};
+use crate::store::segment::live::{FirstKeys, end_ts_init};
+use crate::store::segment::options::Options;
+use crate::store::segment::seal;
+
+/// Why the run is not written.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// It is sealed. `by_path`: it was opened as such, and this store opens nothing else.
+    Sealed { by_path: bool },
+    /// It was left running and is recovered: it can be read and sealed.
+    Recovered { judgement: Box<Judgement>, _lock: Lock },
+    /// It was left running or is being written, and is only read.
+    ReadOnly,
+}
+
+/// A run that is only read, or read and sealed.
+#[derive(Debug)]
+pub(crate) struct ClosedRun {
+    pub(crate) reader: RunReader,
+    pub(crate) manifest: RunManifest,
+    pub(crate) high_watermark: u64,
+    pub(crate) report: RecoveryReport,
+    pub(crate) closed: Closed,
+    anchor: Option<Position>,
+    max_ts_init: Option<u64>,
+}
+
+/// How much of a run that was left running is shown to a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// What is proven durable.
+    Proven,
+    /// Everything whole that is written.
+    Written,
+}
+
+/// Who a run is, from MANIFEST or else from its first segment, and what is wrong with MANIFEST.
+///
+/// # Errors
+/// `Corrupted` where neither tells it.
+pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdentity, Option<String>), EventStoreError> {
+    let (note, error) = match read_manifest(storage, folder)? {
+        FoundManifest::Present(found) => {
+            let note = match found.seal {
+                SealState::Damaged(error) => Some(format!("the seal section of MANIFEST is damaged ({error})")),
+                SealState::Absent | SealState::Present { .. } => None,
+            };
+            let identity = RunIdentity::from_opening(found.opening);
+            check_folder_name(folder, &identity.manifest)?;
+            return Ok((identity, note));
+        }
+        FoundManifest::Missing => {
+            let path = folder.join(file_name::MANIFEST);
+            let error = Corruption::at(&path, 0, "the manifest of a run", "no such file").advise("the path may not name a run's folder");
+            ("MANIFEST is missing; the first segment told what it was".to_owned(), error.into())
+        }
+        FoundManifest::Damaged(error) => (format!("MANIFEST is damaged ({error}); the first segment told what it was"), error),
+    };
+    match identity_from_genesis(storage, folder)? {
+        Some(identity) => {
+            check_folder_name(folder, &identity.manifest)?;
+            Ok((identity, Some(note)))
+        }
+        None => Err(error),
+    }
+}
+
+/// The reader of a judged run.
+fn judged_reader(
+    storage: &Arc<dyn Storage>,
+    folder: &Path,
+    judgement: &Judgement,
+    options: Options,
+    read_path: ReadPath,
+) -> Result<JudgedReader, EventStoreError> {
+    let identity = Arc::new(judgement.identity.clone());
+    let new_reader =
+        |segments| RunReader::new(storage.clone(), folder.to_owned(), identity.clone(), read_path, options.index_spacing, segments);
+    let chained: Vec<_> = judgement.chain.iter().map(|segment| chained_segment(segment.ordinal, segment.base, &segment.end)).collect();
+    if !judgement.damaged {
+        return Ok(JudgedReader {
+            reader: new_reader(chained),
+            anchor: judgement.end.state.anchor,
+            max_ts_init: max_ts_init(&judgement.end),
+        });
+    }
+    let acknowledged = judgement.acknowledged_seq();
+    let end_ordinal = judgement.end.position.ordinal;
+    let mut segments: Vec<_> = chained.into_iter().filter(|segment| segment.ordinal < end_ordinal).collect();
+    let mut anchor = judgement.end.state.anchor;
+    let mut largest = max_ts_init(&judgement.end);
+    let probe = new_reader(Vec::new()).damaged(acknowledged);
+    for listed in judgement.listed.iter().filter(|listed| listed.ordinal >= end_ordinal) {
+        let mut segment = ReadSegment {
+            ordinal: listed.ordinal,
+            chained: false,
+            base: None,
+            first_seq: 1,
+            last_seq: 0,
+            end: listed.len,
+            end_root: None,
+            pending: None,
+        };
+        let salvage = probe.handle(&segment)?.salvage(acknowledged)?;
+        let Some((first, last)) = salvage.seqs().next().zip(salvage.seqs().last()) else {
+            continue;
+        };
+        (segment.first_seq, segment.last_seq) = (first.seq, last.seq);
+        if let Some(found) = salvage.anchors.last() {
+            anchor = Some(Position { ordinal: listed.ordinal, offset: found.offset });
+        }
+        largest = largest.max(salvage.max_ts_init);
+        segments.push(segment);
+    }
+    // A number is written once; a segment that repeats earlier numbers is out of its place.
+    segments.sort_by_key(|segment| (segment.first_seq, segment.last_seq));
+    Ok(JudgedReader { reader: new_reader(segments).damaged(acknowledged), anchor, max_ts_init: largest })
+}
+
+struct JudgedReader {
+    reader: RunReader,
+    anchor: Option<Position>,
+    max_ts_init: Option<u64>,
+}
+
+fn max_ts_init(tip: &Tip) -> Option<u64> {
+    end_ts_init(tip).map(|nanos| nanos.as_u64())
+}
+
+fn chained_segment(ordinal: u32, base: Tip, end: &Tip) -> ReadSegment {
+    ReadSegment {
+        ordinal,
+        chained: true,
+        base: Some(base),
+        first_seq: base.state.seq + 1,
+        last_seq: end.state.seq,
+        end: end.position.offset,
+        end_root: Some(end.state.root),
+        pending: None,
+    }
+}
+
+impl ClosedRun {
+    /// Recovers a run that was left running: judges it and, where only a torn tail is to be
+    /// discarded, repairs it. The lock of its folder is held.
+    pub(crate) fn recover(
+        storage: &Arc<dyn Storage>,
+        folder: &Path,
+        options: Options,
+        lock: Lock,
+        depth: Depth,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, EventStoreError> {
+        let (identity, note) = identify(&**storage, folder)?;
+        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        if !judgement.damaged {
+            repair(&**storage, folder, &judgement)?;
+        }
+        let judged = judged_reader(storage, folder, &judgement, options, options.read_path)?;
+        let high_watermark = judgement.acknowledged_seq();
+        Ok(Self {
+            reader: judged.reader,
+            manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
+            high_watermark,
+            report: judgement.report().clone(),
+            anchor: judged.anchor,
+            max_ts_init: judged.max_ts_init,
+            closed: Closed::Recovered { judgement: Box::new(judgement), _lock: lock },
+        })
+    }
+
+    /// Opens a run that is not sealed for reading, without changing anything.
+    pub(crate) fn read_only(
+        storage: &Arc<dyn Storage>,
+        folder: &Path,
+        options: Options,
+        depth: Depth,
+        shown: Shown,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, EventStoreError> {
+        let (identity, note) = identify(&**storage, folder)?;
+        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        // Files of a run that somebody else may be writing or cutting are never mapped.
+        let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
+        let tip = if shown == Shown::Written || judgement.damaged { judgement.end } else { judgement.proven_tip };
+        let (anchor, high_watermark) =
+            if judgement.damaged { (judged.anchor, judgement.acknowledged_seq()) } else { (tip.state.anchor, tip.state.seq) };
+        Ok(Self {
+            reader: judged.reader,
+            manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
+            high_watermark,
+            report: judgement.report().clone(),
+            anchor,
+            max_ts_init: judged.max_ts_init,
+            closed: Closed::ReadOnly,
+        })
+    }
+
+    /// Opens a sealed run.
+    pub(crate) fn sealed(
+        storage: &Arc<dyn Storage>,
+        folder: &Path,
+        options: Options,
+        found: ManifestFile<RunManifest>,
+        by_path: bool,
+    ) -> Result<Self, EventStoreError> {
+        let SealState::Present { section, .. } = found.seal else {
+            return Err(EventStoreError::Backend(format!("the run in {} is not sealed", folder.display())));
+        };
+        let identity = RunIdentity::from_opening(found.opening);
+        check_folder_name(folder, &identity.manifest)?;
+        let manifest = sealed_manifest(&identity.manifest, &section);
+        let closed = Closed::Sealed { by_path };
+        if section.damage.is_some() {
+            let judgement = judge(&**storage, folder, identity, None, Depth::Full, &mut |_| {})?;
+            let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
+            let reader = judged.reader.damaged(section.high_watermark);
+            let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
+            return Ok(Self {
+                reader,
+                high_watermark: section.high_watermark,
+                manifest,
+                report,
+                closed,
+                anchor: judged.anchor,
+                max_ts_init: judged.max_ts_init,
+            });
+        }
+        let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.read_path };
+        let reader = RunReader::new(
+            storage.clone(),
+            folder.to_owned(),
+            Arc::new(identity),
+            read_path,
+            options.index_spacing,
+            sealed_segments(&section),
+        );
+        Ok(Self {
+            reader,
+            high_watermark: section.high_watermark,
+            manifest,
+            report: sealed_report(&section),
+            closed,
+            anchor: section.anchor.map(|(ordinal, offset)| Position { ordinal, offset }),
+            max_ts_init: section.end_ts_init,
+        })
+    }
+
+    /// A run that this store wrote and has sealed.
+    pub(crate) fn from_sealed(reader: RunReader, manifest: RunManifest, section: &SealSection) -> Self {
+        reader.close_files();
+        Self {
+            reader,
+            high_watermark: section.high_watermark,
+            manifest,
+            report: sealed_report(section),
+            closed: Closed::Sealed { by_path: false },
+            anchor: section.anchor.map(|(ordinal, offset)| Position { ordinal, offset }),
+            max_ts_init: section.end_ts_init,
+        }
+    }
+
+    /// Seals a recovered run.
+    pub(crate) fn seal(&mut self, storage: &dyn Storage, options: Options, status: RunStatus) -> Result<(), EventStoreError> {
+        let Closed::Recovered { judgement, .. } = &self.closed else {
+            return Err(self.refuse_writes());
+        };
+        if judgement.damaged && status != RunStatus::Quarantined {
+            return Err(EventStoreError::Backend(format!(
+                "acknowledged data of the run in {} is damaged: it can only be sealed as {}, not as {status}",
+                self.reader.folder().display(),
+                RunStatus::Quarantined
+            )));
+        }
+        let folder = self.reader.folder().to_owned();
+        let section = SealSection {
+            status,
+            high_watermark: self.high_watermark,
+            end_ts_init: self.max_ts_init,
+            last_commit_no: judgement.end.state.commit_no,
+            walked_from_ordinal: judgement.report().walked_from,
+            segments: Vec::new(),
+            final_root: judgement.end.state.root,
+            anchor: self.anchor.map(|position| (position.ordinal, position.offset)),
+            damage: None,
+        };
+        let section = if judgement.damaged {
+            let section = SealSection { damage: Some(sealed_damage(judgement)), ..section };
+            seal::write_manifest(storage, &folder, self.reader.identity(), &section)?;
+            section
+        } else {
+            seal::remove_spares(storage, &folder, judgement.end.position.ordinal)?;
+            seal::cut_by_name(storage, &folder, &judgement.end)?;
+            self.reader.close_files();
+            if options.indexes {
+                seal::make_missing_indexes(storage, &self.reader);
+            }
+            let section = SealSection { segments: seal::segment_table(self.reader.segments(), &judgement.end), ..section };
+            seal::write_manifest(storage, &folder, self.reader.identity(), &section)?;
+            // The run is sealed: a WATERMARK that stays is ignored, and removing it can be left to anybody.
+            let _ = seal::remove_watermark(storage, &folder);
+            section
+        };
+        self.manifest = sealed_manifest(&self.manifest, &section);
+        self.closed = Closed::Sealed { by_path: false };
+        Ok(())
+    }
+
+    /// The error of an append to this run.
+    pub(crate) fn refuse_writes(&self) -> EventStoreError {
+        match &self.closed {
+            Closed::Sealed { .. } => EventStoreError::Closed,
+            Closed::Recovered { .. } => EventStoreError::CrashedPredecessor,
+            Closed::ReadOnly => {
+                EventStoreError::Backend(format!("the run in {} was opened for reading only", self.reader.folder().display()))
+            }
+        }
+    }
+
+    pub(crate) fn scan(&self, from: u64, to: u64) -> Result<Vec<EventStoreEntry>, EventStoreError> {
+        let mut entries = Vec::new();
+        self.reader.scan(from, to, &mut entries)?;
+        Ok(entries)
+    }
+
+    pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
+        self.reader.lookup(kind, key, self.high_watermark)
+    }
+
+    pub(crate) fn index_keys(&self, kind: u8) -> Result<Vec<(String, u64)>, EventStoreError> {
+        let mut keys = FirstKeys::default();
+        self.reader.for_each_key(kind, self.high_watermark, |seq, key| keys.see(seq, key))?;
+        Ok(keys.found)
+    }
+
+    pub(crate) fn latest_anchor(&self) -> Result<Option<SnapshotAnchor>, EventStoreError> {
+        self.anchor.map(|position| self.reader.anchor_at(position)).transpose()
+    }
+}
+
+/// The manifest of a sealed run: the opening manifest with what the seal adds.
+pub(crate) fn sealed_manifest(opening: &RunManifest, section: &SealSection) -> RunManifest {
+    RunManifest {
+        status: section.status,
+        high_watermark: section.high_watermark,
+        end_ts_init: section.end_ts_init.map(UnixNanos::from),
+        ..opening.clone()
+    }
+}
+
+fn sealed_segments(section: &SealSection) -> Vec<ReadSegment> {
+    let mut before = 0;
+    let rows = section.segments.iter().map(|row| {
+        let first_seq = before + 1;
+        before = row.last_seq;
+        ReadSegment {
+            ordinal: row.ordinal,
+            chained: true,
+            base: None,
+            first_seq,
+            last_seq: row.last_seq,
+            end: row.len,
+            end_root: Some(row.root),
+            pending: None,
+        }
+    });
+    rows.collect()
+}
+
+fn sealed_report(section: &SealSection) -> RecoveryReport {
+    let last = section.segments.last();
+    let end = LogPoint {
+        commit_no: section.last_commit_no,
+        seq: section.high_watermark,
+        ordinal: last.map_or(0, |row| row.ordinal),
+        offset: last.map_or(0, |row| row.len),
+    };
+    RecoveryReport {
+        state: RecoveredState::Sealed,
+        end,
+        proven: end,
+        witness: Witness::None,
+        discarded: None,
+        first_break: None,
+        walked_from: section.walked_from_ordinal,
+        hash_mismatch: None,
+        notes: Vec::new(),
+    }
+}
+
+fn sealed_damage(judgement: &Judgement) -> SealedDamage {
+    let report = judgement.report();
+    let end = point(&judgement.end);
+    let first_break = report.first_break.as_ref();
+    SealedDamage {
+        end_commit_no: end.commit_no,
+        end_seq: end.seq,
+        proven_commit_no: judgement.proven.commit_no,
+        proven_seq: judgement.proven.seq,
+        break_ordinal: first_break.map_or(0, |point| point.ordinal),
+        break_offset: first_break.map_or(0, |point| point.offset),
+        reason: first_break.map_or_else(String::new, |point| point.reason.clone()),
+    }
+}

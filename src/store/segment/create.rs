@@ -1,0 +1,150 @@
+//! How a run comes into being: folders, lock, spares, WATERMARK, and last MANIFEST.
+//!
+//! Once MANIFEST is durable the run exists. Whatever a creation that was cut off left behind has no
+//! MANIFEST and no segment with a body, and is removed by the next one.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::EventStoreError;
+use crate::format::file_name::{self, FileName};
+use crate::format::manifest;
+use crate::format::salt::Uid;
+use crate::io::{Lock, Storage, create_dir_all_synced, replace_file};
+use crate::limits::OPENING_LEN_MAX;
+use crate::model::RunManifest;
+use crate::segment::spare::{Spare, make_spare};
+use crate::segment::tip::FIRST_FRAME;
+use crate::segment::window::Window;
+use crate::store::recovery::watermark_file::WatermarkFile;
+use crate::store::rules::normalise_manifest;
+use crate::store::run_files::{FoundManifest, RunIdentity, list_segments, open_segment, read_manifest};
+use crate::store::segment::background::shared::RunShared;
+use crate::store::segment::background::shelf::Shelf;
+use crate::store::segment::options::Options;
+
+/// Makes a run's folder, durably, and takes its lock.
+///
+/// # Errors
+/// `Locked` where another writer holds it.
+pub(crate) fn enter(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventStoreError> {
+    create_dir_all_synced(storage, folder)?;
+    lock(storage, folder)
+}
+
+/// Takes the lock of a run's folder.
+///
+/// # Errors
+/// `Locked` where another writer holds it.
+pub(crate) fn lock(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventStoreError> {
+    let path = folder.join(file_name::LOCK);
+    let lock = storage.lock(&path).map_err(|error| EventStoreError::from_io("lock", &path, &error))?;
+    lock.ok_or(EventStoreError::Locked { path })
+}
+
+/// Whether a segment holds anything behind its header page.
+pub(crate) fn any_segment_has_a_body(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
+    for segment in list_segments(storage, folder)? {
+        let Some((path, file, len)) = open_segment(storage, folder, segment.ordinal)? else {
+            continue;
+        };
+        let mut window = Window::over_file(&*file, len, &path);
+        let mut offset = FIRST_FRAME;
+        loop {
+            let chunk = window.chunk_at(offset)?;
+            if chunk.iter().any(|byte| *byte != 0) {
+                return Ok(true);
+            }
+            if chunk.is_empty() {
+                break;
+            }
+            offset += chunk.len() as u64;
+        }
+    }
+    Ok(false)
+}
+
+/// Removes what a creation that was cut off left behind. Files that are not ours stay.
+pub(crate) fn remove_leftovers(storage: &dyn Storage, folder: &Path) -> Result<(), EventStoreError> {
+    let entries = storage.list(folder).map_err(|error| EventStoreError::from_io("list", folder, &error))?;
+    for entry in entries.iter().rev().filter(|entry| !entry.is_dir) {
+        let ours = match FileName::parse(&entry.name) {
+            FileName::Segment(_) | FileName::SparseIndex(_) | FileName::KeyIndex(_) | FileName::Watermark | FileName::Temporary => true,
+            FileName::Manifest | FileName::Lock | FileName::Markers | FileName::Foreign => false,
+        };
+        if ours {
+            let path = folder.join(&entry.name);
+            storage.remove_file(&path).map_err(|error| EventStoreError::from_io("remove the leftover", &path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The sealed root of the parent run, if it stands beside this one and is sealed.
+fn parent_seal_root(storage: &dyn Storage, folder: &Path, manifest: &RunManifest) -> Result<[u8; 32], EventStoreError> {
+    let Some(parent) = manifest.parent_run_id.as_ref() else {
+        return Ok([0; 32]);
+    };
+    let Some(instance) = folder.parent() else {
+        return Ok([0; 32]);
+    };
+    match read_manifest(storage, &instance.join(parent)) {
+        Ok(FoundManifest::Present(found)) => Ok(found.seal_root().unwrap_or_default()),
+        // A parent that is gone, damaged or of another version leaves the child without the link.
+        Ok(_) | Err(EventStoreError::UnsupportedVersion { .. }) => Ok([0; 32]),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the files of a new run in a folder that is locked and empty.
+///
+/// # Errors
+/// The first step that fails. What was made until then is removed by the next attempt.
+pub(crate) fn create(
+    storage: Arc<dyn Storage>,
+    folder: &Path,
+    manifest: RunManifest,
+    options: Options,
+) -> Result<RunShared, EventStoreError> {
+    let manifest = normalise_manifest(manifest);
+    let uid = Uid(*uuid::Uuid::new_v4().as_bytes());
+    let parent = parent_seal_root(&*storage, folder, &manifest)?;
+    let opening = manifest::encode_opening(&uid, &parent, &manifest)?;
+    check_opening_len(&opening, options)?;
+    let opening =
+        manifest::decode_opening::<RunManifest>(&opening).map_err(|error| error.into_error(&folder.join(file_name::MANIFEST), 0))?;
+    let identity = Arc::new(RunIdentity::from_opening(opening));
+
+    let markers = folder.join(file_name::MARKERS);
+    match storage.create_dir(&markers) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(EventStoreError::from_io("create the folder", &markers, &error));
+        }
+        _ => {}
+    }
+    let spares = make_spares(&*storage, folder, &identity, options)?;
+    let watermark = WatermarkFile::create(&*storage, folder, &identity, &identity.start())?;
+    storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
+    let contents = manifest::encode_manifest(&identity.opening, None)?;
+    replace_file(&*storage, folder, file_name::MANIFEST, &contents)?;
+
+    let shelf = Shelf::new(spares, options.spares as usize);
+    Ok(RunShared::new(storage, folder.to_owned(), identity, options, shelf, watermark))
+}
+
+/// The opening manifest is written once more into segment 1, with the first batch behind it.
+fn check_opening_len(opening: &[u8], options: Options) -> Result<(), EventStoreError> {
+    // Half of a segment is left to the first batch, so that a small segment is not all manifest.
+    let maximum = (OPENING_LEN_MAX as u64).min((options.segment_len - FIRST_FRAME) / 2);
+    if opening.len() as u64 > maximum {
+        let what = "the manifest's length in bytes (half a segment, or 8 MiB)";
+        return Err(EventStoreError::LimitExceeded { what, maximum, found: opening.len() as u64 });
+    }
+    Ok(())
+}
+
+fn make_spares(storage: &dyn Storage, folder: &Path, identity: &RunIdentity, options: Options) -> Result<VecDeque<Spare>, EventStoreError> {
+    let made = (1..=options.spares).map(|ordinal| make_spare(storage, folder, identity.page(ordinal), options.segment_len));
+    made.collect::<Result<_, _>>().map_err(|failure| failure.error)
+}

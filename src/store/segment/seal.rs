@@ -1,0 +1,103 @@
+//! The steps of a seal. Each may fail or be cut off; a run is sealed once its MANIFEST with the seal
+//! section is durable, and not before.
+
+use std::path::Path;
+
+use crate::error::EventStoreError;
+use crate::format::file_name;
+use crate::format::manifest::{self, SealSection, SealedSegment};
+use crate::io::{File, OpenMode, Storage, replace_file};
+use crate::segment::index_build::index_files;
+use crate::segment::tip::Tip;
+use crate::store::reading::handles::{ReadSegment, binding, rebuild};
+use crate::store::reading::run_reader::RunReader;
+use crate::store::run_files::{RunIdentity, list_segments};
+
+/// Step 3: removes the segments behind the end, the highest first, and makes that durable.
+pub(crate) fn remove_spares(storage: &dyn Storage, folder: &Path, last_ordinal: u32) -> Result<(), EventStoreError> {
+    let segments = list_segments(storage, folder)?;
+    for segment in segments.iter().rev().filter(|segment| segment.ordinal > last_ordinal) {
+        let path = folder.join(file_name::segment(segment.ordinal));
+        storage.remove_file(&path).map_err(|error| EventStoreError::from_io("remove the spare", &path, &error))?;
+    }
+    storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))
+}
+
+/// Step 4: cuts the last segment at its end.
+pub(crate) fn cut(file: &dyn File, path: &Path, end: u64) -> Result<(), EventStoreError> {
+    file.set_len(end).map_err(|error| EventStoreError::from_io("cut", path, &error))?;
+    file.sync_all().map_err(|error| EventStoreError::from_io("sync", path, &error))
+}
+
+/// Step 4 for a run that was recovered, whose files are not open.
+pub(crate) fn cut_by_name(storage: &dyn Storage, folder: &Path, tip: &Tip) -> Result<(), EventStoreError> {
+    if tip.position.ordinal == 0 {
+        return Ok(());
+    }
+    let path = folder.join(file_name::segment(tip.position.ordinal));
+    let file = storage.open(&path, OpenMode::ReadWrite).map_err(|error| EventStoreError::from_io("open", &path, &error))?;
+    cut(&*file, &path, tip.position.offset)
+}
+
+/// Step 5: makes the indexes that are missing or do not fit. A failure never blocks a seal: indexes
+/// are derived, and a reader makes what it does not find.
+pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) {
+    for segment in reader.segments() {
+        // The failure is dropped on purpose, see above.
+        let _ = make_missing_index(storage, reader, segment);
+    }
+}
+
+fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadSegment) -> Result<(), EventStoreError> {
+    let context = reader.context();
+    let handle = reader.handle(segment)?;
+    if handle.has_index_files(&context, segment) {
+        return Ok(());
+    }
+    let (material, whole) = rebuild(&context, segment, &handle.source)?;
+    let Some(binding) = binding(reader.identity(), segment).filter(|_| whole) else {
+        return Ok(());
+    };
+    let (sparse, keys) = index_files(&binding, &material, &mut handle.source.scan_window())?;
+    replace_file(storage, reader.folder(), &file_name::sparse_index(segment.ordinal), &sparse)?;
+    replace_file(storage, reader.folder(), &file_name::key_index(segment.ordinal), &keys)?;
+    Ok(())
+}
+
+/// The table of the seal section.
+pub(crate) fn segment_table(segments: &[ReadSegment], tip: &Tip) -> Vec<SealedSegment> {
+    let next_bases = segments.iter().skip(1).map(|next| next.base.as_ref()).chain(std::iter::once(Some(tip)));
+    segments
+        .iter()
+        .zip(next_bases)
+        .map(|(segment, end)| SealedSegment {
+            ordinal: segment.ordinal,
+            len: segment.end,
+            entry_count: (segment.last_seq + 1).saturating_sub(segment.first_seq),
+            last_seq: segment.last_seq,
+            last_commit_no: end.map_or(0, |end| end.state.commit_no),
+            root: segment.end_root.unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Step 6: MANIFEST with the seal section. With this the run is sealed.
+pub(crate) fn write_manifest(
+    storage: &dyn Storage,
+    folder: &Path,
+    identity: &RunIdentity,
+    section: &SealSection,
+) -> Result<(), EventStoreError> {
+    let contents = manifest::encode_manifest(&identity.opening, Some(section))?;
+    Ok(replace_file(storage, folder, file_name::MANIFEST, &contents)?)
+}
+
+/// Step 7: WATERMARK has nothing more to say.
+pub(crate) fn remove_watermark(storage: &dyn Storage, folder: &Path) -> Result<(), EventStoreError> {
+    let path = folder.join(file_name::WATERMARK);
+    match storage.remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(EventStoreError::from_io("remove", &path, &error)),
+        _ => {}
+    }
+    storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))
+}

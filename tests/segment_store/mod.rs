@@ -1,0 +1,3 @@
+//! The segmented store over the public interface.
+
+mod round_trip;
