@@ -178,10 +178,8 @@ impl Order {
     }
 
     fn command(&self, kind: &str, id: &str, cause: Option<&str>, terms: &str, now: u64, timeline: &mut Timeline) {
-        let payload = format!(
-            r#"{{"command_id":"{id}","strategy_id":"{}","client_order_id":"{}",{terms}}}"#,
-            self.strategy, self.client_order_id
-        );
+        let payload =
+            format!(r#"{{"command_id":"{id}","strategy_id":"{}","client_order_id":"{}",{terms}}}"#, self.strategy, self.client_order_id);
         // A cancel names the order as the venue does; a submit cannot yet.
         let known_at_venue = cause.is_some();
         timeline.put(now, &self.line(&format!("exec.command.{kind}"), kind, &payload, cause, known_at_venue, now));
@@ -194,10 +192,7 @@ impl Order {
     }
 
     fn line(&self, topic: &str, kind: &str, payload: &str, cause: Option<&str>, at_venue: bool, now: u64) -> String {
-        let mut line = format!(
-            r#"{{"topic":"{topic}","payload_type":"{kind}","ts_init":{now},"correlation_id":"{}""#,
-            self.correlation_id
-        );
+        let mut line = format!(r#"{{"topic":"{topic}","payload_type":"{kind}","ts_init":{now},"correlation_id":"{}""#, self.correlation_id);
         if let Some(cause) = cause {
             let _ = write!(line, r#","causation_id":"{cause}""#);
         }
@@ -260,14 +255,7 @@ impl Random {
     fn uuid(&mut self) -> String {
         let high = (self.next() & 0xFFFF_FFFF_FFFF_0FFF) | 0x4000;
         let low = (self.next() & 0x3FFF_FFFF_FFFF_FFFF) | 0x8000_0000_0000_0000;
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xFFFF,
-            high & 0xFFFF,
-            low >> 48,
-            low & 0xFFFF_FFFF_FFFF
-        )
+        format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF, high & 0xFFFF, low >> 48, low & 0xFFFF_FFFF_FFFF)
     }
 }
 

@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use dbn::decode::{DbnMetadata, DecodeRecord, DynDecoder};
-use dbn::{MboMsg, Metadata, Schema, TsSymbolMap, VersionUpgradePolicy};
+use dbn::{MboMsg, Metadata, Schema, SymbolIndex, TsSymbolMap, VersionUpgradePolicy};
 use tapelog::{
-    AppendEntry, Clock, EventStore, EventStoreEntry, Headers, IndexKey, IndexKind, RegisteredComponents, RunManifest, RunStatus,
-    SegmentBackend, SystemClock, Topic, UnixNanos, build_run_id, compute_entry_hash,
+    AppendEntry, Clock, EventStore, EventStoreEntry, Headers, IndexKey, IndexKind, RunManifest, RunStatus, SegmentBackend, SystemClock,
+    Topic, UnixNanos, build_run_id, compute_entry_hash,
 };
 
 /// How many entries become durable with one sync.
@@ -120,12 +120,12 @@ pub fn record(path: &Path, store: &mut dyn EventStore, instance: &str, run: Opti
         return Err("the records carry send timestamps (ts_out), and only plain records are read".to_owned());
     }
     let topics = Topics::new(&metadata)?;
-    let mut recorder = Recorder { store, instance, run, run_id: None, next_seq: 1, last_publish: UnixNanos::default(), batch: Vec::new() };
+    let mut log = Recorder { store, instance, run, run_id: None, next_seq: 1, last_publish: UnixNanos::default(), batch: Vec::new() };
     let mut recorded = Recorded { run_id: String::new(), by_action: BTreeMap::new(), orders: std::collections::HashSet::new() };
     let ended = loop {
         match decoder.decode_record::<MboMsg>() {
             Ok(Some(message)) => {
-                recorder.take(message, topics.of(message))?;
+                log.take(message, topics.of(message))?;
                 *recorded.by_action.entry(char::from(message.action.to_ne_bytes()[0])).or_default() += 1;
                 recorded.orders.insert(message.order_id);
             }
@@ -133,7 +133,7 @@ pub fn record(path: &Path, store: &mut dyn EventStore, instance: &str, run: Opti
             Err(error) => break Err(error.to_string()),
         }
     };
-    recorded.run_id = recorder.finish()?;
+    recorded.run_id = log.finish()?;
     ended.map(|()| recorded)
 }
 
@@ -189,21 +189,9 @@ impl Recorder<'_> {
         let run_id = self.run.take().unwrap_or_else(|| build_run_id(start));
         self.store
             .open_run(RunManifest {
-                run_id: run_id.clone(),
-                parent_run_id: None,
-                instance_id: self.instance.to_owned(),
-                binary_hash: String::new(),
-                schema_version: 1,
-                crate_versions: String::new(),
                 feature_flags: vec!["record_dbn".to_owned()],
-                adapter_versions: std::iter::empty().collect(),
-                config_hash: String::new(),
-                registered_components: RegisteredComponents::default(),
-                seed: None,
                 start_ts_init: start,
-                end_ts_init: None,
-                high_watermark: 0,
-                status: RunStatus::Running,
+                ..RunManifest::new(&run_id, self.instance)
             })
             .map_err(|error| error.to_string())?;
         self.run_id = Some(run_id);

@@ -6,6 +6,7 @@
 mod commands;
 mod exit;
 mod input;
+mod open;
 mod output;
 mod record;
 mod scan;

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
-use tapelog::{EventStore, EventStoreEntry, EventStoreError, IndexKind, RecoveredState, ScanDirection, SegmentBackend};
+use tapelog::{EventStore, EventStoreEntry, EventStoreError, IndexKind, RecoveredState, ScanDirection};
 
 use crate::exit::{Failure, Verdict};
+use crate::open::{Shown, open_run};
 use crate::output::{Output, tell, write_entry_json, write_entry_text};
 use crate::scan::Scan;
 
@@ -56,9 +57,7 @@ fn parse_key(text: &str) -> Result<(IndexKind, String), String> {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let fail = |error: EventStoreError| Failure::at(&arguments.run, &error);
-    let store =
-        if arguments.written { SegmentBackend::open_written(&arguments.run) } else { SegmentBackend::open_read_only(&arguments.run) };
-    let store = store.map_err(fail)?;
+    let store = open_run(&arguments.run, if arguments.written { Shown::Written } else { Shown::Proven }).map_err(fail)?;
     if let Some(report) = store.recovery().filter(|report| !matches!(report.state, RecoveredState::Sealed | RecoveredState::Clean)) {
         tell(report);
     }

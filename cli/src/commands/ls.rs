@@ -8,6 +8,7 @@ use serde::Serialize;
 use tapelog::{EventStore, RecoveredState, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
 
 use crate::exit::{Failure, Verdict};
+use crate::open::{Shown, open_run};
 use crate::output::{Output, Table, rfc3339, tell};
 
 /// List the runs under a base folder.
@@ -71,7 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     } else {
         let mut table = Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "BYTES", "PARENT", "NOTE"]);
         let terminal = Output::is_terminal();
-        rows.iter().for_each(|row| table.row(row.cells(terminal)));
+        for row in &rows {
+            table.row(row.cells(terminal));
+        }
         output.with(|writer| if terminal { table.write_columns(writer) } else { table.write_plain(writer) })?;
     }
     output.finish()?;
@@ -136,14 +139,15 @@ impl Row {
 
     /// The manifest of a run that is not sealed does not say how far the run has come.
     fn look_into(&mut self, base: &Path, path: &Path) {
-        let opened = SegmentBackend::open_read_only(path);
+        let opened = open_run(path, Shown::Proven);
         match opened.and_then(|store| store.high_watermark().map(|seq| (seq, store.recovery().map(|report| report.state)))) {
             Ok((seq, state)) => {
                 self.entries = Some(seq);
                 if state == Some(RecoveredState::AcknowledgedDamage) {
                     self.note = Some("acknowledged data is damaged".to_owned());
                 } else if !self.live {
-                    self.note = Some(format!("left running; seal it with: tapelog recover {} {} --apply", base.display(), self.instance_id));
+                    self.note =
+                        Some(format!("left running; seal it with: tapelog recover {} {} --apply", base.display(), self.instance_id));
                 }
             }
             Err(error) => self.note = Some(error.to_string()),

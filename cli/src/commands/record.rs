@@ -18,24 +18,28 @@ use crate::signals::stop_flag;
 /// Batches that wait while another is made durable.
 const BATCHES_WAITING: usize = 4;
 
+const FIELDS: &str = "\
+Fields of a line:
+  topic            text
+  payload_type     text
+  payload          any JSON; stored as its text without the space between tokens
+  payload_base64   instead of payload: text in base64; stored as the bytes it stands for
+  ts_init          whole nanoseconds since 1970, or RFC 3339 text
+  correlation_id   UUID, optional
+  causation_id     UUID, optional
+  client_order_id  text, optional; the entry is found by it
+  venue_order_id   text, optional; the entry is found by it
+
+Any other field is an error. An optional field may be null. Blank lines are passed over.";
+
 /// Record lines of JSON, one event a line, as a run.
 ///
-/// Fields of a line:
+/// When reading ends, whether the input has ended, a line is bad or Ctrl-C was pressed, all that was read is
+/// durable and the run is sealed.
 ///
-///   topic            text
-///   payload_type     text
-///   payload          any JSON; stored as its text without the space between tokens
-///   payload_base64   instead of payload: text; stored as the bytes it stands for
-///   ts_init          whole nanoseconds since 1970, or RFC 3339 text
-///   correlation_id   UUID, optional
-///   causation_id     UUID, optional
-///   client_order_id  text, optional; the entry is found by it
-///   venue_order_id   text, optional; the entry is found by it
-///
-/// Any other field is an error. Blank lines are passed over. When reading ends, whether the input has ended,
-/// a line is bad or Ctrl-C was pressed, all that was read is durable and the run is sealed.
+/// Exit code: 0 recorded, 2 a line was bad under `--on-error stop`, or something could not be done.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = FIELDS)]
 pub struct Arguments {
     /// The lines; `-` is the standard input
     #[arg(value_name = "FILE", default_value = "-")]
@@ -125,7 +129,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     recording.progress.finish();
     let mut output = Output::new();
     let summary = recording.summary(end, begun.elapsed());
-    if arguments.json { output.json(&summary)? } else { output.with(|writer| summary.write_text(writer))? }
+    if arguments.json {
+        output.json(&summary)?;
+    } else {
+        output.with(|writer| summary.write_text(writer))?;
+    }
     output.finish()?;
     Ok(if matches!(end, End::BadLine | End::ReadFailed) { Verdict::Incomplete } else { Verdict::Done })
 }
@@ -230,7 +238,8 @@ impl Recording<'_> {
             .build()
             .map_err(|error| Failure::at(base, &error))?;
         let path = store.run_path(instance, &run_id);
-        let recorder = Recorder::open(store, SystemClock, manifest(instance, &run_id, start)).map_err(|error| Failure::at(&path, &error))?;
+        let recorder =
+            Recorder::open(store, SystemClock, manifest(instance, &run_id, start)).map_err(|error| Failure::at(&path, &error))?;
         self.run_id = Some(run_id);
         Ok(recorder)
     }
@@ -279,7 +288,7 @@ impl Recording<'_> {
             input_bytes: self.bytes_read,
             payload_bytes: recorder.map_or(0, Recorder::payload_bytes),
             run_bytes: path.as_deref().map_or(0, folder_len),
-            path,
+            path: path.map(|path| path.to_string_lossy().into_owned()),
             seconds,
             entries_per_second: if seconds > 0.0 { entries as f64 / seconds } else { 0.0 },
             commit_latency_ns: (&latencies).into(),

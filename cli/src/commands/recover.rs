@@ -43,8 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return Err(Failure::new(format!("{}: there is no such folder", folder.display())));
     }
     // A run is judged before it is sealed, so that what was discarded can be told.
-    let planned = with_progress(|sweep| sweep.plan(), arguments)?;
-    let outcome = if *apply { Some(with_progress(|sweep| sweep.apply(), arguments)?) } else { None };
+    let progress = Progress::new(Some(0));
+    let fail = |error: EventStoreError| Failure::at(base, &error);
+    let planned = sweep(arguments, &progress).plan().map_err(fail)?;
+    let outcome = if *apply { Some(sweep(arguments, &progress).apply().map_err(fail)?) } else { None };
+    progress.finish();
     let results: Vec<RunResult<'_>> = planned.iter().map(|plan| RunResult::new(plan, outcome.as_ref())).collect();
     let mut output = Output::new();
     if *json {
@@ -63,18 +66,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     Ok(results.iter().map(RunResult::verdict).max().unwrap_or(Verdict::Done))
 }
 
-fn with_progress<T>(
-    work: impl FnOnce(RecoverySweep<'_>) -> Result<T, EventStoreError>,
-    Arguments { base, instance, .. }: &Arguments,
-) -> Result<T, Failure> {
-    let progress = Progress::new(Some(0));
-    let tell = |SweepProgress { run_id, bytes_done, bytes_total, .. }: SweepProgress<'_>| {
+/// A sweep that moves `progress`.
+fn sweep<'a>(Arguments { base, instance, .. }: &Arguments, progress: &'a Progress) -> RecoverySweep<'a> {
+    RecoverySweep::new(base, instance).progress(|SweepProgress { run_id, bytes_done, bytes_total, .. }| {
         progress.set_total(bytes_total);
         progress.set(bytes_done, run_id);
-    };
-    let worked = work(RecoverySweep::new(base, instance).progress(tell));
-    progress.finish();
-    worked.map_err(|error| Failure::at(base, &error))
+    })
 }
 
 /// What became of one run.
@@ -201,7 +198,8 @@ fn report_lines(report: &RecoveryReport) -> Vec<String> {
 }
 
 fn report_value(report: &RecoveryReport) -> Value {
-    let point = |point: &LogPoint| json!({ "commit_no": point.commit_no, "seq": point.seq, "ordinal": point.ordinal, "offset": point.offset });
+    let point =
+        |point: &LogPoint| json!({ "commit_no": point.commit_no, "seq": point.seq, "ordinal": point.ordinal, "offset": point.offset });
     json!({
         "state": report.state.as_str(),
         "end": point(&report.end),

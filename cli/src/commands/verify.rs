@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tapelog::{EventStoreError, IndexDrift, RecoveredState, SegmentBackend, Verifier, VerifyFinding, VerifyReport};
 
 use crate::exit::{Failure, Verdict};
+use crate::open::{Shown, open_run};
 use crate::output::{Output, escaped, tell};
 
 /// Verify a run, and change nothing.
@@ -42,7 +43,7 @@ struct Report {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let path = &arguments.path;
-    let (mut report, messages) = match SegmentBackend::open_read_only(path) {
+    let (mut report, messages) = match open_run(path, Shown::Proven) {
         Ok(store) => verify(path, store)?,
         Err(EventStoreError::Corrupted(corruption)) => damaged_beyond_opening(corruption.to_string()),
         Err(error) => return Err(Failure::at(path, &error)),
@@ -65,11 +66,11 @@ fn verify(path: &Path, store: SegmentBackend) -> Result<(Report, Vec<String>), F
             messages.push(recovery.to_string());
             values.push(json!({ "kind": "AcknowledgedDamage", "message": recovery.to_string() }));
         }
-        if recovery.state != RecoveredState::Sealed {
+        if recovery.state == RecoveredState::Sealed {
+            recovery.notes.iter().for_each(tell);
+        } else {
             told = Some(recovery.to_string());
             tell(&recovery);
-        } else {
-            recovery.notes.iter().for_each(tell);
         }
     }
     let report = Report {

@@ -67,8 +67,8 @@ pub fn parse_event(line: &[u8]) -> Result<Option<Event>, Refusal> {
     if line.is_empty() {
         return Ok(None);
     }
-    let text = std::str::from_utf8(line)
-        .map_err(|error| Refusal::of_line(format!("not UTF-8 from byte {} on", error.valid_up_to() + 1)))?;
+    let text =
+        std::str::from_utf8(line).map_err(|error| Refusal::of_line(format!("not UTF-8 from byte {} on", error.valid_up_to() + 1)))?;
     if !text.starts_with('{') {
         return Err(Refusal::of_line(format!("expected a JSON object, found {}", json::shorten(text))));
     }
@@ -131,9 +131,7 @@ fn given(value: Option<&RawValue>) -> Option<&RawValue> {
 fn optional_uuid(field: &'static str, value: Option<&RawValue>) -> Result<Option<Uuid>, Refusal> {
     let Some(value) = given(value) else { return Ok(None) };
     let text = json::text(value).map_err(|reason| Refusal::of_field(field, reason))?;
-    Uuid::try_parse(&text)
-        .map(Some)
-        .map_err(|error| Refusal::of_field(field, format!("{} is not a UUID: {error}", json::shorten(&text))))
+    Uuid::try_parse(&text).map(Some).map_err(|error| Refusal::of_field(field, format!("{} is not a UUID: {error}", json::shorten(&text))))
 }
 
 fn optional_key(field: &'static str, kind: IndexKind, value: Option<&RawValue>) -> Result<Option<IndexKey>, Refusal> {

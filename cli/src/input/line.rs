@@ -108,10 +108,10 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn owned(line: Line<'_>) -> Result<String, u64> {
+    fn owned(line: &Line<'_>) -> Result<String, u64> {
         match line {
             Line::Whole(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
-            Line::TooLong(len) => Err(len),
+            Line::TooLong(len) => Err(*len),
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let mut found = Vec::new();
         loop {
             while let Some(line) = lines.take() {
-                found.push(owned(line));
+                found.push(owned(&line));
             }
             if lines.ended() {
                 return found;
@@ -175,7 +175,7 @@ mod tests {
         while lines.fill(&mut reader).unwrap() > 0 {
             assert!(lines.take().is_none());
         }
-        assert_eq!(lines.take().map(owned), Some(Err(64 << 20)));
+        assert_eq!(lines.take().as_ref().map(owned), Some(Err(64 << 20)));
         assert!(lines.buffer.len() <= 4 << 20, "{} bytes are held", lines.buffer.len());
     }
 }

@@ -10,9 +10,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 
 /// The same for compact JSON, which stays JSON of the same value: such characters stand in strings only.
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
-    escape_with(json, |into, character| {
-        character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(into, "\\u{unit:04x}"))
-    })
+    escape_with(json, |into, character| character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(into, "\\u{unit:04x}")))
 }
 
 /// Whether `text` can be shown as it is.

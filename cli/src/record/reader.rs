@@ -248,11 +248,11 @@ mod tests {
     }
 
     /// What the reader hands over, each batch as its topics and each other message as its text.
-    fn messages(steps: Vec<Step>, batch_len: usize, stops: bool, interrupted: bool) -> Vec<String> {
+    fn messages(steps: Vec<Step>, batch_len: usize, ends_at_bad: bool, interrupted: bool) -> Vec<String> {
         let stop = AtomicBool::new(false);
         let source = Scripted { steps: steps.into(), stop: interrupted.then_some(&stop) };
         let (sender, receiver) = sync_channel(1000);
-        Reader::new(source, options(batch_len, stops)).run(&stop, &sender);
+        Reader::new(source, options(batch_len, ends_at_bad)).run(&stop, &sender);
         drop(sender);
         receiver
             .iter()

@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use tapelog::{
-    AppendEntry, Clock, EventStore, EventStoreEntry, EventStoreError, RegisteredComponents, RunManifest, RunStatus, UnixNanos,
-    compute_entry_hash,
-};
+use tapelog::{AppendEntry, Clock, EventStore, EventStoreEntry, EventStoreError, RunManifest, RunStatus, UnixNanos, compute_entry_hash};
 
 use super::latency::Latencies;
 use crate::input::Event;
@@ -90,21 +87,10 @@ impl<S: EventStore, C: Clock> Recorder<S, C> {
 /// The manifest of a run that this command records.
 pub fn manifest(instance_id: &str, run_id: &str, start_ts_init: UnixNanos) -> RunManifest {
     RunManifest {
-        run_id: run_id.to_owned(),
-        parent_run_id: None,
-        instance_id: instance_id.to_owned(),
-        binary_hash: String::new(),
-        schema_version: 1,
         crate_versions: concat!("tapelog-cli ", env!("CARGO_PKG_VERSION")).to_owned(),
         feature_flags: vec!["recorded".to_owned()],
-        adapter_versions: std::iter::empty().collect(),
-        config_hash: String::new(),
-        registered_components: RegisteredComponents::default(),
-        seed: None,
         start_ts_init,
-        end_ts_init: None,
-        high_watermark: 0,
-        status: RunStatus::Running,
+        ..RunManifest::new(run_id, instance_id)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a recording came to.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::latency::Latencies;
 use crate::input::BadLine;
+use crate::output::escaped;
 
 /// Why reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,9 +42,8 @@ pub struct Summary {
     pub instance_id: String,
     /// The run; none when there was no event, and so no run.
     pub run_id: Option<String>,
-    /// The run's folder.
-    #[serde(serialize_with = "lossy_path")]
-    pub path: Option<PathBuf>,
+    /// The run's folder; a path that is not UTF-8 is shown as nearly as text can.
+    pub path: Option<String>,
     /// Why reading ended.
     pub end: End,
     /// How many entries the run holds.
@@ -98,11 +97,6 @@ impl From<&Latencies> for CommitLatency {
     }
 }
 
-/// A path that is not UTF-8 is shown as nearly as text can; the folder is found by instance and run.
-fn lossy_path<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
-}
-
 impl Summary {
     /// The summary for a person.
     ///
@@ -116,7 +110,7 @@ impl Summary {
         let CommitLatency { p50, p99, max } = self.commit_latency_ns;
         let shown = |nanos| format!("{:.1?}", Duration::from_nanos(nanos));
         writeln!(output, "run      {run_id} of {}", self.instance_id)?;
-        writeln!(output, "path     {}", path.display())?;
+        writeln!(output, "path     {}", escaped(path))?;
         writeln!(output, "sealed   Ended: {}", self.end.as_str())?;
         writeln!(output, "entries  {} in {} batches", HumanCount(self.entries), HumanCount(self.batches))?;
         writeln!(
