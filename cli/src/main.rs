@@ -23,7 +23,8 @@ use crate::exit::Failure;
 ///
 /// Exit code: 0 all is well, 1 something is corrupt, 2 something could not be done.
 #[derive(Debug, Parser)]
-#[command(name = "tapelog", version, about)]
+// Of an option that is given twice, the last counts.
+#[command(name = "tapelog", version, about, args_override_self = true)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

@@ -120,6 +120,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         refuse_existing(&arguments.base, &arguments.instance, run_id)?;
     }
     let input = Input::open(&arguments.file).map_err(|error| Failure::new(format!("cannot open {}: {error}", arguments.file.display())))?;
+    if input.is_terminal() {
+        tell("reading lines of JSON from the terminal; Ctrl-D ends them");
+    }
     let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
     let progress = Progress::new(input.len());
     let mut recording = Recording { arguments, progress, recorder: None, run_id: None, bytes_read: 0, bad_lines: 0, first_bad_line: None };

@@ -1,7 +1,7 @@
 //! Where the lines come from: a file, a pipe or a terminal.
 
 use std::fs::File;
-use std::io::{self, Read, Stdin};
+use std::io::{self, IsTerminal, Read, Stdin};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +38,11 @@ impl Input {
             return Ok(Self::Stdin(io::stdin()));
         }
         File::open(path).map(Self::File)
+    }
+
+    /// Whether a person types it.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stdin(stdin) if stdin.is_terminal())
     }
 
     /// The length in bytes, where it is known beforehand.
