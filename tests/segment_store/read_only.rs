@@ -106,7 +106,7 @@ fn a_payload_of_a_sealed_run_outlives_the_store_that_read_it() {
 #[test]
 fn a_buffered_run_that_was_left_shows_what_is_proven_or_what_is_written() {
     let base = tempfile::tempdir().unwrap();
-    let durability = Durability::Buffered { sync_every: std::time::Duration::from_secs(60) };
+    let durability = Durability::Buffered { sync_every: std::time::Duration::from_mins(1) };
     let builder = SegmentBackend::builder(base.path()).segment_len(16 << 10).background(BackgroundMode::Manual).durability(durability);
     let mut store = builder.build().unwrap();
     store.open_run(manifest(RUN)).unwrap();
