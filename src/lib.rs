@@ -1,4 +1,45 @@
 //! tapelog: an embedded, append-only, segmented event log for trading engines.
+//!
+//! An engine hands tapelog every message that changes its state. tapelog numbers them, makes them
+//! durable in order, and never loses one that it acknowledged. After a crash it says exactly what
+//! survived, and an auditor can replay and verify all of it.
+//!
+//! A *run* is one session of one trading instance: a folder of segment files. A *batch* is the
+//! entries of one append, there wholly or not at all. The *high-watermark* is the last entry that is
+//! durable.
+//!
+//! ```
+//! use tapelog::{
+//!     AppendEntry, EntryHash, EventStore, EventStoreEntry, Headers, IndexKey, IndexKind, RunManifest, RunStatus, SegmentBackend,
+//! };
+//!
+//! let base = tempfile::tempdir()?;
+//! let mut store = SegmentBackend::new(base.path());
+//! store.open_run(RunManifest::new("1700000000000000000-0badcafe", "trader-001"))?;
+//!
+//! let mut entry = EventStoreEntry::new(
+//!     EntryHash([0; 32]),
+//!     1,
+//!     Headers::empty(),
+//!     "exec.command.SubmitOrder".into(),
+//!     "SubmitOrder".into(),
+//!     b"{}".to_vec().into(),
+//!     1_700_000_000_000_000_000.into(),
+//!     1_700_000_000_000_000_001.into(),
+//! );
+//! entry.entry_hash = entry.recompute_hash();
+//! let keys = vec![IndexKey::new(IndexKind::ClientOrderId, "O-1".to_owned())];
+//! // When this returns, the entry survives a loss of power.
+//! assert_eq!(store.append_batch(&[AppendEntry::new(entry, keys)])?, 1);
+//! assert_eq!(store.lookup(IndexKind::ClientOrderId, "O-1")?, Some(1));
+//! store.seal(RunStatus::Ended)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The way of an entry by file names: `store::segment::live` takes the batch, `segment::batch` lays
+//! out and stamps its frames, `segment::active` writes them from the image and `segment::sync_path`
+//! makes them durable. Back: `store::reading::run_reader` finds the segment, `segment::point_read`
+//! the frame, `format::entry` the entry. What the bytes mean is in `format` and in FORMAT.md.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

@@ -20,38 +20,12 @@ impl<'a> Reader<'a> {
         Some(*array)
     }
 
-    #[inline]
-    pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    #[inline]
-    pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    #[inline]
-    pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    #[inline]
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
     /// The next `len` bytes.
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         Some(taken)
-    }
-
-    /// Steps over `len` bytes, all of which are zero.
-    #[inline]
-    pub(crate) fn zeros(&mut self, len: usize) -> Option<()> {
-        self.take(len).filter(|bytes| is_zero(bytes)).map(|_| ())
     }
 
     /// What has not been read.
@@ -128,16 +102,15 @@ mod tests {
         put_zeros(&mut buf, 3);
         buf.extend_from_slice(b"ab");
         let mut reader = Reader::new(&buf);
-        assert_eq!(reader.u8(), Some(7));
-        assert_eq!(reader.u16(), Some(0x0102));
-        assert_eq!(reader.u32(), Some(0x0304_0506));
-        assert_eq!(reader.u64(), Some(0x0708_090a_0b0c_0d0e));
-        assert_eq!(reader.zeros(3), Some(()));
-        assert_eq!(reader.u64(), None);
+        assert_eq!(reader.array(), Some([7]));
+        assert_eq!(reader.array().map(u16::from_le_bytes), Some(0x0102));
+        assert_eq!(reader.array().map(u32::from_le_bytes), Some(0x0304_0506));
+        assert_eq!(reader.array().map(u64::from_le_bytes), Some(0x0708_090a_0b0c_0d0e));
+        assert_eq!(reader.take(3), Some(&[0; 3][..]));
+        assert_eq!(reader.array::<8>(), None);
         assert_eq!(reader.rest(), b"ab");
         assert_eq!(reader.take(2), Some(&b"ab"[..]));
         assert_eq!(reader.take(1), None);
-        assert_eq!(reader.zeros(0), Some(()));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The names of the files of a run. A name is read strictly: what tapelog did not write is foreign to it.
 
-use std::path::Path;
-
 /// The manifest.
 pub(crate) const MANIFEST: &str = "MANIFEST";
 /// The witness of what is durable.
@@ -50,11 +48,6 @@ impl FileName {
             };
         }
         Self::parse_whole(name)
-    }
-
-    /// What the last part of `path` stands for.
-    pub(crate) fn of_path(path: &Path) -> Self {
-        path.file_name().and_then(|name| name.to_str()).map_or(Self::Foreign, Self::parse)
     }
 
     fn parse_whole(name: &str) -> Self {
@@ -167,11 +160,5 @@ mod tests {
         for name in names {
             assert_eq!(FileName::parse(name), FileName::Foreign, "{name}");
         }
-    }
-
-    #[test]
-    fn the_last_part_of_a_path_counts() {
-        assert_eq!(FileName::of_path(Path::new("/runs/a/00000007.seg")), FileName::Segment(7));
-        assert_eq!(FileName::of_path(Path::new("/")), FileName::Foreign);
     }
 }

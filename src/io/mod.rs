@@ -24,7 +24,6 @@ pub(crate) mod faulty_storage;
 mod lock;
 mod mmap;
 mod os;
-#[allow(dead_code, reason = "the rooms above are the users")]
 mod path_ops;
 #[cfg(test)]
 mod scripted;
@@ -32,8 +31,7 @@ mod scripted;
 pub use lock::{Lock, LockState};
 pub use mmap::Image;
 pub use os::OsStorage;
-#[allow(unused_imports, reason = "the rooms above are the users")]
-pub(crate) use path_ops::{StepError, create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
+pub(crate) use path_ops::{create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,11 +46,13 @@ impl StepError {
     }
 
     /// The file or folder that it was done to.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// What the storage reported.
+    #[cfg(test)]
     pub(crate) fn error(&self) -> &io::Error {
         &self.error
     }

@@ -4,21 +4,23 @@
 //! commit carries claims about what is durable: both are known only when the batch's turn comes.
 //! Whoever fills the buffer knows neither.
 
-use crate::format::chain::ChainState;
-use crate::format::chain::Position;
+use crate::format::bytes::align8;
+use crate::format::chain::{ChainState, Position};
 use crate::format::commit::{self, Commit};
 use crate::format::entry::{self, EntryParts};
 use crate::format::frame::{self, HEADER_LEN, Kind};
 use crate::format::open::Open;
 use crate::format::root::RootHasher;
 use crate::format::salt::Salt;
-use crate::limits::FRAME_ALIGN;
 use crate::model::AppendEntry;
 use crate::segment::index_build::IndexLists;
 use crate::segment::tip::{FIRST_FRAME, Tip};
 
 /// The length of a commit frame, in bytes.
 pub(crate) const COMMIT_FRAME_LEN: u64 = (HEADER_LEN + commit::BODY_LEN) as u64;
+
+/// Most memory that a buffer keeps between two batches, in bytes.
+const RETAINED_LEN_MAX: usize = 8 << 20;
 
 /// What is known durable at the moment of a write, for the commit to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +45,10 @@ pub(crate) struct BatchBuffer {
 }
 
 impl BatchBuffer {
-    /// Forgets the batch and keeps the memory.
+    /// Forgets the batch and keeps the memory, unless a rare large batch made it much.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(RETAINED_LEN_MAX);
         self.records.clear();
     }
 
@@ -63,7 +66,7 @@ impl BatchBuffer {
         let start = frame::begin_frame(&mut self.bytes);
         encode(&mut self.bytes);
         let body_len = self.bytes.len() - start - HEADER_LEN;
-        self.bytes.resize(self.bytes.len().next_multiple_of(FRAME_ALIGN as usize), 0);
+        self.bytes.resize(align8(self.bytes.len()), 0);
         self.records.push(Record { kind, start, body_len });
     }
 
@@ -99,8 +102,8 @@ impl BatchBuffer {
             };
             frame::stamp_frame(frame_bytes, salt, offset, record.kind, state.seq);
             let body = frame_bytes.get(HEADER_LEN..).unwrap_or_default();
-            let hashed = hasher.record(record.kind, state.seq, body);
-            debug_assert!(hashed, "a record that we laid out ourselves can be hashed");
+            let covered = hasher.record(record.kind, state.seq, body);
+            debug_assert!(covered, "a record that we laid out ourselves can be hashed");
             if record.kind == Kind::ENTRY
                 && let Ok(parts) = EntryParts::decode(body)
             {

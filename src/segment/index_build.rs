@@ -81,7 +81,7 @@ impl RecordVisitor for IndexCollector {
 ///
 /// # Errors
 /// Where an entry that was indexed cannot be read again.
-pub(crate) fn first_occurrences(sorted: Vec<KeyRecord>, window: &mut Window<'_>, salt: &Salt) -> Result<Vec<KeyRecord>, EventStoreError> {
+pub(crate) fn first_occurrences(sorted: &[KeyRecord], window: &mut Window<'_>, salt: &Salt) -> Result<Vec<KeyRecord>, EventStoreError> {
     let mut kept = Vec::with_capacity(sorted.len());
     for group in sorted.chunk_by(|left, right| left.hash == right.hash) {
         if let [single] = group {
@@ -140,6 +140,66 @@ pub(crate) fn index_files(
     material: &IndexMaterial,
     window: &mut Window<'_>,
 ) -> Result<(Vec<u8>, Vec<u8>), EventStoreError> {
-    let keys = first_occurrences(material.keys.clone(), window, &binding.salt)?;
+    let keys = first_occurrences(&material.keys, window, &binding.salt)?;
     Ok((sparse_index::encode(binding, &material.points), key_index::encode(binding, &keys)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::salt::Stream;
+    use crate::segment::testing::{GENESIS, Written, path, salt, start};
+    use crate::segment::walk::{BatchWalk, Step};
+
+    fn written() -> Written {
+        let mut written = Written::new();
+        written.entries(&[10; 9]).entries(&[200, 1]).entries(&[600; 4]);
+        written
+    }
+
+    #[test]
+    fn walking_a_segment_collects_what_appending_to_it_noted() {
+        let written = written();
+        let bytes = written.padded(16 << 10);
+        let start = start();
+        let window = Window::over_slice(&bytes, path());
+        let mut walk = BatchWalk::open(window, salt(), Stream::Entries, 1, start.state, start.position, GENESIS).unwrap().unwrap();
+        let mut collector = IndexCollector::new(salt(), 512, 0);
+        while let Step::Batch(_) = walk.next_batch(&mut collector).unwrap() {}
+        assert_eq!(collector.accepted.points, written.lists.points);
+        assert_eq!(collector.accepted.keys, written.lists.keys);
+        assert!(written.lists.points.len() > 3);
+        assert!(written.lists.points.windows(2).all(|pair| pair[1].offset - pair[0].offset >= 512));
+    }
+
+    #[test]
+    fn only_the_first_occurrence_of_a_key_is_kept() {
+        let written = written();
+        let bytes = written.padded(16 << 10);
+        let mut sorted = written.lists.keys.clone();
+        sorted.sort_by_key(|record| (record.hash, record.offset));
+        let kept = first_occurrences(&sorted, &mut Window::over_slice(&bytes, path()), &salt()).unwrap();
+        // 15 entries: client keys O-0 to O-7, venue keys of the entries 4, 8 and 12.
+        assert_eq!(kept.len(), 8 + 3);
+        for number in 0..8_u64 {
+            let hash = key_hash(&salt(), 1, &format!("O-{number}"));
+            let first = written.lists.keys.iter().filter(|record| record.hash == hash).map(|record| record.offset).min();
+            let offsets: Vec<_> = kept.iter().filter(|record| record.hash == hash).map(|record| record.offset).collect();
+            assert_eq!(offsets, first.into_iter().collect::<Vec<_>>(), "O-{number}");
+        }
+    }
+
+    #[test]
+    fn keys_with_equal_hashes_are_told_apart_by_the_keys_themselves() {
+        let written = written();
+        let bytes = written.padded(16 << 10);
+        // Two different keys under one hash, as a collision would bring them; only one entry really has it.
+        let mut forged: Vec<_> = written.lists.keys.iter().take(4).copied().collect();
+        let hash = forged[0].hash;
+        for record in &mut forged {
+            record.hash = hash;
+        }
+        let kept = first_occurrences(&forged, &mut Window::over_slice(&bytes, path()), &salt()).unwrap();
+        assert_eq!(kept, [forged[0]]);
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) mod point_read;
 pub(crate) mod salvage;
 pub(crate) mod spare;
 pub(crate) mod sync_path;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod tip;
 pub(crate) mod walk;
 pub(crate) mod window;

@@ -62,3 +62,63 @@ pub(crate) fn read_entry<'w>(window: &'w mut Window<'_>, salt: &Salt, offset: u6
         FrameStep::None(reason) => Err(damaged(format!("the entry {seq}"), &reason.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::testing::{Written, append, path, salt};
+    use crate::segment::tip::FIRST_FRAME;
+
+    fn find(bytes: &[u8], written: &Written, seq: u64) -> Option<u64> {
+        hop_to_entry(&mut Window::over_slice(bytes, path()), &salt(), FIRST_FRAME, written.tip.position.offset, seq).unwrap()
+    }
+
+    #[test]
+    fn hops_find_every_entry_and_nothing_else() {
+        let mut written = Written::new();
+        written.entries(&[0, 5, 100]).batch(|buffer| buffer.push_record(Kind::ANCHOR, b"anchor")).entries(&[3_000, 1]);
+        let bytes = written.padded(16 << 10);
+        for seq in 1..=5 {
+            let offset = find(&bytes, &written, seq).unwrap();
+            let mut window = Window::over_slice(&bytes, path());
+            let entry = read_entry(&mut window, &salt(), offset, seq).unwrap();
+            let expected = append(seq, entry.parts.payload.len()).entry;
+            let from = usize::try_from(entry.payload_offset).unwrap();
+            assert_eq!(&bytes[from..from + expected.payload.len()], &expected.payload[..]);
+            assert_eq!(entry.payload_offset % 8, 0, "a payload is aligned in the file");
+            let payload = expected.payload.clone();
+            assert_eq!(entry.parts.to_entry(seq, payload), expected);
+        }
+        assert_eq!((find(&bytes, &written, 0), find(&bytes, &written, 6)), (None, None));
+    }
+
+    #[test]
+    fn damage_is_told_by_where_it_is() {
+        let mut written = Written::new();
+        written.entries(&[9]);
+        let offset = find(&written.padded(16 << 10), &written, 1).unwrap();
+        let read = |change: &dyn Fn(&mut Vec<u8>), seq| {
+            let mut bytes = written.padded(16 << 10);
+            change(&mut bytes);
+            read_entry(&mut Window::over_slice(&bytes, path()), &salt(), offset, seq).map(|_| ()).unwrap_err()
+        };
+        let at = usize::try_from(offset).unwrap();
+        assert_eq!(read(&|bytes| bytes[at + 40] ^= 1, 1), EventStoreError::HashMismatch { seq: 1 });
+        assert!(matches!(read(&|bytes| bytes[at + 9] ^= 1, 1), EventStoreError::Corrupted(_)));
+        assert!(matches!(read(&|_| (), 2), EventStoreError::Corrupted(_)));
+    }
+
+    #[test]
+    fn an_entry_that_was_stored_with_a_wrong_hash_does_not_pass() {
+        let mut written = Written::new();
+        written.batch(|buffer| {
+            let mut entry = append(1, 9);
+            entry.entry.entry_hash.0[3] ^= 1;
+            buffer.push_entry(&entry);
+        });
+        let bytes = written.padded(16 << 10);
+        let offset = find(&bytes, &written, 1).unwrap();
+        let error = read_entry(&mut Window::over_slice(&bytes, path()), &salt(), offset, 1).map(|_| ()).unwrap_err();
+        assert_eq!(error, EventStoreError::HashMismatch { seq: 1 });
+    }
+}

@@ -69,3 +69,36 @@ impl Salvage {
         self.entries.iter().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::testing::{Written, path, salt};
+
+    #[test]
+    fn everything_but_the_damaged_entry_is_reached() {
+        let mut written = Written::new();
+        written.entries(&[100; 5]).batch(|buffer| buffer.push_record(Kind::ANCHOR, b"anchor")).entries(&[100; 3]);
+        let mut bytes = written.padded(16 << 10);
+        let at = usize::try_from(written.batches[0].0).unwrap();
+        bytes[at + 2] ^= 1;
+        let salvage = Salvage::collect(&mut Window::over_slice(&bytes, path()), &salt(), 7).unwrap();
+        assert_eq!(salvage.seqs().map(|found| found.seq).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
+        assert_eq!((salvage.offset_of(1), salvage.offset_of(8)), (None, None));
+        assert_eq!((salvage.next_seq(0), salvage.next_seq(3), salvage.next_seq(8)), (Some(2), Some(3), None));
+        assert_eq!(salvage.anchors, [Found { seq: 5, offset: written.batches[1].0 }]);
+        assert_eq!(salvage.max_ts_init, Some(998), "the damaged entry had the largest");
+    }
+
+    #[test]
+    fn an_entry_with_a_damaged_body_is_reached_and_not_believed() {
+        let mut written = Written::new();
+        written.entries(&[100; 2]);
+        let mut bytes = written.padded(16 << 10);
+        let at = usize::try_from(written.batches[0].0).unwrap();
+        bytes[at + 60] ^= 1;
+        let salvage = Salvage::collect(&mut Window::over_slice(&bytes, path()), &salt(), 2).unwrap();
+        assert_eq!(salvage.offset_of(1), Some(written.batches[0].0));
+        assert_eq!(salvage.max_ts_init, Some(998));
+    }
+}

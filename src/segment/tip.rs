@@ -18,9 +18,6 @@ pub(crate) struct Tip {
 impl Tip {
     /// The tip of a run in which nothing was committed yet.
     pub(crate) fn start(root_zero: [u8; 32]) -> Self {
-        Self {
-            state: ChainState { commit_no: 0, seq: 0, root: root_zero, max_ts_init: 0, anchor: None, marker_counts: [0; 4] },
-            position: Position { ordinal: 0, offset: 0 },
-        }
+        Self { state: ChainState::start(root_zero), position: Position { ordinal: 0, offset: 0 } }
     }
 }

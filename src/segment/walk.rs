@@ -297,7 +297,7 @@ fn marker_count_index(kind: Kind) -> Option<usize> {
 /// Checks that a record may stand in this stream, and decodes it where it is an entry.
 fn record_parts<'w>(frame: &Frame<'w>, stream: Stream) -> Result<Option<EntryParts<'w>>, StopReason> {
     let kind = frame.header.kind;
-    if kind == Kind::OPEN || kind == Kind::GENESIS {
+    if !kind.is_record() {
         return Err(StopReason::Kind);
     }
     if kind == Kind::ENTRY {
@@ -372,5 +372,204 @@ fn next_candidate(window: &mut Window<'_>, from: u64) -> Result<Option<u64>, Eve
         }
         // The last word of the chunk may be the first half of a header that ends in the next one.
         offset += words.len() as u64 * 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::testing::{GENESIS, Written, path, salt, start};
+
+    #[derive(Default)]
+    struct Seen {
+        pending: Vec<(u64, bool)>,
+        accepted: Vec<(u64, bool)>,
+        rejected: u32,
+    }
+
+    impl RecordVisitor for Seen {
+        fn record(&mut self, frame: &Frame<'_>, parts: Option<&EntryParts<'_>>) {
+            self.pending.push((frame.header.seq, parts.is_some()));
+        }
+        fn accept(&mut self, _batch: &Batch) {
+            self.accepted.append(&mut self.pending);
+        }
+        fn reject(&mut self) {
+            self.pending.clear();
+            self.rejected += 1;
+        }
+    }
+
+    fn written() -> Written {
+        let mut written = Written::new();
+        written.entries(&[0, 1, 300]).entries(&[5_000]).batch(|buffer| buffer.push_record(Kind::ANCHOR, b"an anchor")).entries(&[7]);
+        written
+    }
+
+    fn open(bytes: &[u8]) -> Result<BatchWalk<'_>, (u64, StopReason)> {
+        let window = Window::over_slice(bytes, path());
+        let Tip { state, position } = start();
+        BatchWalk::open(window, salt(), Stream::Entries, 1, state, position, GENESIS).unwrap()
+    }
+
+    use crate::segment::tip::Tip;
+
+    /// Walks to the end: what was seen, where it ended and why.
+    fn walk(bytes: &[u8]) -> (Seen, ChainState, u64, StopReason) {
+        let mut seen = Seen::default();
+        let mut walk = open(bytes).unwrap();
+        loop {
+            match walk.next_batch(&mut seen).unwrap() {
+                Step::Batch(_) => {}
+                Step::Stop { reason, .. } => return (seen, *walk.state(), walk.offset(), reason),
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_sees_every_record_and_ends_where_the_writer_did() {
+        let written = written();
+        let (seen, state, end, reason) = walk(&written.padded(16 << 10));
+        assert_eq!(seen.accepted, [(1, true), (2, true), (3, true), (4, true), (4, false), (5, true)]);
+        assert_eq!((state, end, reason), (written.tip.state, written.bytes.len() as u64, StopReason::Unwritten));
+        assert_eq!(state.anchor, Some(Position { ordinal: 1, offset: written.batches[2].0 }));
+        assert_eq!(state.max_ts_init, 999);
+    }
+
+    #[test]
+    fn a_walk_over_a_file_sees_what_one_over_memory_sees() {
+        let written = written();
+        let base = tempfile::tempdir().unwrap();
+        let file_path = base.path().join("00000001.seg");
+        std::fs::write(&file_path, written.padded(16 << 10)).unwrap();
+        let storage = crate::io::OsStorage;
+        let file = crate::io::Storage::open(&storage, &file_path, crate::io::OpenMode::Read).unwrap();
+        for chunk in [1, 24, 100, 4096, 1 << 20] {
+            let window = Window::with_chunk(&*file, 16 << 10, &file_path, chunk);
+            let Tip { state, position } = start();
+            let mut walk = BatchWalk::open(window, salt(), Stream::Entries, 1, state, position, GENESIS).unwrap().unwrap();
+            let mut seen = Seen::default();
+            while let Step::Batch(_) = walk.next_batch(&mut seen).unwrap() {}
+            assert_eq!(walk.state(), &written.tip.state);
+            assert_eq!(seen.accepted.len(), 6);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_ends_the_walk_before_its_batch() {
+        let written = written();
+        for (index, (from, to)) in written.batches.iter().enumerate() {
+            for at in (*from..*to).step_by(5) {
+                let mut bytes = written.padded(16 << 10);
+                bytes[usize::try_from(at).unwrap()] ^= 0x10;
+                let (seen, state, end, reason) = walk(&bytes);
+                assert_eq!((state.commit_no, end), (index as u64, *from), "byte {at}: {reason}");
+                assert_ne!(reason, StopReason::Unwritten, "byte {at}");
+                assert_eq!(seen.rejected, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_off_anywhere_does_not_exist() {
+        let written = written();
+        let (from, to) = written.batches[1];
+        for cut in (from..to).step_by(9) {
+            let mut bytes = written.bytes.clone();
+            bytes.truncate(usize::try_from(cut).unwrap());
+            assert_eq!(walk(&bytes).1.commit_no, 1, "cut at {cut}");
+            bytes.resize(16 << 10, 0);
+            assert_eq!(walk(&bytes).1.commit_no, 1, "zeros from {cut}");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_another_life_of_the_run_does_not_continue_the_chain() {
+        // The same numbers, lengths and places, and one byte of a payload differs: only the root can tell.
+        let mut one = Written::new();
+        one.entries(&[8]).entries(&[8]);
+        let mut other = Written::new();
+        let mut append = crate::segment::testing::append(1, 8);
+        append.entry.payload = bytes::Bytes::from_static(b"another!");
+        append.entry.entry_hash = append.entry.recompute_hash();
+        other.batch(|buffer| buffer.push_entry(&append));
+        other.entries(&[8]);
+        let (from, to) = one.batches[1];
+        assert_eq!(other.batches[1], (from, to));
+        let mut mixed = one.padded(16 << 10);
+        let range = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
+        mixed[range.clone()].copy_from_slice(&other.bytes[range]);
+        let (_, state, _, reason) = walk(&mixed);
+        assert_eq!((state.commit_no, reason), (1, StopReason::Root));
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_kind_is_kept_and_counted() {
+        let mut written = Written::new();
+        written.entries(&[1]).batch(|buffer| {
+            buffer.push_entry(&crate::segment::testing::append(2, 3));
+            buffer.push_record(Kind(77), b"from a later version");
+        });
+        let bytes = written.padded(16 << 10);
+        let mut walk = open(&bytes).unwrap();
+        let mut seen = Seen::default();
+        assert!(matches!(walk.next_batch(&mut seen).unwrap(), Step::Batch(batch) if batch.unknown_records == 0));
+        assert!(matches!(walk.next_batch(&mut seen).unwrap(), Step::Batch(batch) if batch.unknown_records == 1));
+        assert_eq!(walk.state(), &written.tip.state);
+        assert_eq!(seen.accepted, [(1, true), (2, true), (2, false)]);
+    }
+
+    #[test]
+    fn an_opening_that_does_not_continue_the_log_is_refused() {
+        let written = written();
+        let bytes = written.padded(16 << 10);
+        let Tip { state, position } = start();
+        let attempt = |state, position, genesis: &[u8]| {
+            let window = Window::over_slice(&bytes, path());
+            BatchWalk::open(window, salt(), Stream::Entries, 1, state, position, genesis).unwrap().map(|_| ()).map_err(|(_, reason)| reason)
+        };
+        assert_eq!(attempt(state, position, GENESIS), Ok(()));
+        assert_eq!(attempt(ChainState { seq: 1, ..state }, position, GENESIS), Err(StopReason::Open));
+        assert_eq!(attempt(ChainState { root: [1; 32], ..state }, position, GENESIS), Err(StopReason::Open));
+        assert_eq!(attempt(state, Position { ordinal: 1, offset: 5_000 }, GENESIS), Err(StopReason::Open));
+        assert_eq!(attempt(state, position, b"another manifest!!!"), Err(StopReason::Open));
+        let damaged = vec![0; 16 << 10];
+        assert_eq!(open(&damaged).err(), Some((FIRST_FRAME, StopReason::Unwritten)));
+    }
+
+    #[test]
+    fn looking_ahead_finds_every_frame_behind_damage() {
+        let written = written();
+        let mut bytes = written.padded(16 << 10);
+        let (from, to) = written.batches[1];
+        bytes[usize::try_from(from).unwrap()..usize::try_from(from).unwrap() + 24].fill(0xa5);
+        let mut found = Vec::new();
+        let mut window = Window::over_slice(&bytes, path());
+        look_ahead(&mut window, &salt(), from, |offset, header, body| found.push((offset, header.kind, body.is_some()))).unwrap();
+        let commits: Vec<_> = found.iter().filter(|(_, kind, _)| *kind == Kind::COMMIT).map(|(offset, ..)| *offset).collect();
+        assert_eq!(commits.len(), 3, "{found:?}");
+        assert!(commits.iter().zip(&written.batches[1..]).all(|(commit, (from, to))| from < commit && commit < to));
+        assert_eq!(found.first().map(|(offset, ..)| *offset), commits.first().copied(), "the entry's own header is gone");
+        assert_eq!(found.len(), 3 + 2, "{to}");
+    }
+
+    #[test]
+    fn a_frame_inside_a_payload_is_never_taken_for_one() {
+        // A payload that holds a whole valid segment, at an offset that is a multiple of eight.
+        let inner = written();
+        let mut outer = Written::new();
+        outer.batch(|buffer| {
+            let mut append = crate::segment::testing::append(1, 0);
+            append.entry.payload = bytes::Bytes::from(inner.bytes.clone());
+            append.entry.entry_hash = append.entry.recompute_hash();
+            buffer.push_entry(&append);
+        });
+        let mut bytes = outer.padded(32 << 10);
+        let (from, _) = outer.batches[0];
+        bytes[usize::try_from(from).unwrap() + 8] ^= 1;
+        let mut found = Vec::new();
+        let mut window = Window::over_slice(&bytes, path());
+        look_ahead(&mut window, &salt(), from, |_, header, _| found.push(header.kind)).unwrap();
+        assert_eq!(found, [Kind::COMMIT], "only the outer commit validates where it stands");
     }
 }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Corruption, EventStoreError};
+use crate::format::FormatError;
 use crate::format::file_name::{self, FileName};
 use crate::format::frame::Kind;
+use crate::format::genesis;
 use crate::format::header_page::HeaderPage;
 use crate::format::manifest::{self, ManifestFile, Opening};
 use crate::format::open::Open;
@@ -105,12 +107,27 @@ pub(crate) fn list_segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<
     Ok(segments)
 }
 
+/// A segment file that is open for reading.
+pub(crate) struct SegmentFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) len: u64,
+}
+
+impl SegmentFile {
+    /// A window for reading the whole file from the front.
+    pub(crate) fn scan(&self) -> Window<'_> {
+        Window::over_file(&*self.file, self.len, &self.path)
+    }
+
+    /// A window for a look at the header page and the first frames.
+    pub(crate) fn look(&self) -> Window<'_> {
+        Window::with_chunk(&*self.file, self.len, &self.path, LOOK_LEN)
+    }
+}
+
 /// Opens a segment for reading; a missing file is `None`.
-pub(crate) fn open_segment(
-    storage: &dyn Storage,
-    folder: &Path,
-    ordinal: u32,
-) -> Result<Option<(PathBuf, Arc<dyn File>, u64)>, EventStoreError> {
+pub(crate) fn open_segment(storage: &dyn Storage, folder: &Path, ordinal: u32) -> Result<Option<SegmentFile>, EventStoreError> {
     let path = folder.join(file_name::segment(ordinal));
     let file = match storage.open(&path, OpenMode::Read) {
         Ok(file) => file,
@@ -118,7 +135,7 @@ pub(crate) fn open_segment(
         Err(error) => return Err(EventStoreError::from_io("open", &path, &error)),
     };
     let len = file.len().map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
-    Ok(Some((path, file, len)))
+    Ok(Some(SegmentFile { path, file, len }))
 }
 
 /// Reads a segment's header page.
@@ -136,6 +153,12 @@ pub(crate) fn read_page(window: &mut Window<'_>) -> Result<Option<HeaderPage>, E
             _ => Ok(None),
         },
     }
+}
+
+/// Everything that is wrong with a segment's header page, of which one whole copy is enough.
+pub(crate) fn page_faults(window: &mut Window<'_>) -> Result<Vec<FormatError>, EventStoreError> {
+    let len = usize::try_from(window.len().min(BLOCK_LEN)).unwrap_or_default();
+    Ok(HeaderPage::check_whole(window.get(0, len)?.unwrap_or_default()))
 }
 
 /// The tip that a segment's OPEN says it continues; `None` where there is no valid OPEN.
@@ -162,17 +185,12 @@ pub(crate) fn read_open(window: &mut Window<'_>, identity: &RunIdentity, ordinal
     Ok(Some(tip))
 }
 
-/// A window for a look at a segment's header page and first frames.
-pub(crate) fn look<'a>(file: &'a dyn File, len: u64, path: &'a Path) -> Window<'a> {
-    Window::with_chunk(file, len, path, LOOK_LEN)
-}
-
 /// Who a run is by its first segment, where MANIFEST is lost.
 pub(crate) fn identity_from_genesis(storage: &dyn Storage, folder: &Path) -> Result<Option<RunIdentity>, EventStoreError> {
-    let Some((path, file, len)) = open_segment(storage, folder, 1)? else {
+    let Some(segment) = open_segment(storage, folder, 1)? else {
         return Ok(None);
     };
-    let mut window = look(&*file, len, &path);
+    let mut window = segment.look();
     let Some(page) = read_page(&mut window)?.filter(|page| page.ordinal == 1 && page.stream == Stream::Entries) else {
         return Ok(None);
     };
@@ -187,7 +205,7 @@ pub(crate) fn identity_from_genesis(storage: &dyn Storage, folder: &Path) -> Res
     if frame.header.kind != Kind::GENESIS {
         return Ok(None);
     }
-    let Ok(opening) = manifest::decode_opening::<RunManifest>(frame.body) else {
+    let Ok(opening) = genesis::decode_body::<RunManifest>(frame.body) else {
         return Ok(None);
     };
     Ok((opening.uid == page.uid).then(|| RunIdentity::from_opening(opening)))

@@ -14,7 +14,7 @@ pub fn manifest(run_id: &str) -> RunManifest {
 
 /// An intact entry with a payload of `payload_len` bytes; its keys depend on its number, and some of them repeat.
 pub fn entry_of(seq: u64, payload_len: usize) -> AppendEntry {
-    let payload: Vec<u8> = (0..payload_len).map(|index| (seq as usize * 31 + index) as u8).collect();
+    let payload: Vec<u8> = (seq * 31..).take(payload_len).map(|number| number.to_le_bytes()[0]).collect();
     let headers = Headers {
         correlation_id: seq.is_multiple_of(3).then(|| Uuid::from_u128(u128::from(seq))),
         causation_id: seq.is_multiple_of(2).then(|| Uuid::from_u128(u128::from(seq) << 64)),

@@ -152,7 +152,7 @@ impl Handle {
         if let Some(points) = self.points.get() {
             return Ok(points.clone());
         }
-        let from_file = read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode)?;
+        let from_file = read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode);
         let points = match from_file {
             Some(index) => Points::File(Arc::new(index)),
             None => Points::Rebuilt(self.rebuilt(context, segment)?.0),
@@ -168,7 +168,7 @@ impl Handle {
         if let Some(keys) = self.keys.get() {
             return Ok(Some(keys.clone()));
         }
-        let from_file = read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode)?;
+        let from_file = read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode);
         let keys = match from_file {
             Some(index) => Keys::File(Arc::new(index)),
             None => match self.rebuilt(context, segment)? {
@@ -177,13 +177,6 @@ impl Handle {
             },
         };
         Ok(Some(self.keys.get_or_init(|| keys).clone()))
-    }
-
-    /// Whether both index files are there and fit.
-    pub(crate) fn has_index_files(&self, context: &HandleContext<'_>, segment: &ReadSegment) -> bool {
-        let sparse = read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode);
-        let keys = read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode);
-        matches!((sparse, keys), (Ok(Some(_)), Ok(Some(_))))
     }
 
     /// What the indexes of the segment would hold, made by walking it; false where the walk met damage.
@@ -226,16 +219,17 @@ fn read_index<T>(
     segment: &ReadSegment,
     name: &str,
     decode: impl FnOnce(bytes::Bytes, &IndexBinding) -> Result<T, crate::format::FormatError>,
-) -> Result<Option<T>, EventStoreError> {
-    let Some(binding) = binding(context.identity, segment) else {
-        return Ok(None);
-    };
-    let path = context.folder.join(name);
+) -> Option<T> {
+    let binding = binding(context.identity, segment)?;
     // Whatever is wrong with an index, the segment itself answers.
-    let Ok(Some(bytes)) = read_whole(context.storage, &path, INDEX_LEN_MAX) else {
-        return Ok(None);
-    };
-    Ok(decode(bytes.into(), &binding).ok())
+    let bytes = read_whole(context.storage, &context.folder.join(name), INDEX_LEN_MAX).ok()??;
+    decode(bytes.into(), &binding).ok()
+}
+
+/// Whether both index files of a segment are there and fit.
+pub(crate) fn has_index_files(context: &HandleContext<'_>, segment: &ReadSegment) -> bool {
+    read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode).is_some()
+        && read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode).is_some()
 }
 
 /// Walks a segment for its index material; false where the walk does not reach the segment's end.

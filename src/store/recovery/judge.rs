@@ -21,7 +21,7 @@ use crate::segment::walk::{Batch, BatchWalk, Frame, RecordVisitor, Step, StopRea
 use crate::segment::window::Window;
 use crate::store::recovery::outcome::{BreakPoint, Discarded, LogPoint, RecoveredState, RecoveryReport, Witness};
 use crate::store::recovery::watermark_file;
-use crate::store::run_files::{ListedSegment, RunIdentity, list_segments, look, open_segment, read_open, read_page};
+use crate::store::run_files::{ListedSegment, RunIdentity, list_segments, open_segment, page_faults, read_open, read_page};
 
 /// How much of a run is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,13 +168,13 @@ struct Judge<'a> {
 pub(crate) fn judge(
     storage: &dyn crate::io::Storage,
     folder: &Path,
-    identity: RunIdentity,
+    identity: &RunIdentity,
     manifest_note: Option<String>,
     depth: Depth,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Judgement, EventStoreError> {
     // The bound is sampled before anything else is looked at: a writer may be ahead of us.
-    let witnessed = watermark_file::read(storage, folder, &identity)?;
+    let witnessed = watermark_file::read(storage, folder, identity)?;
     let listed = list_segments(storage, folder)?;
     let start = identity.start();
     let mut proof = Proof { claim: Claim { commit_no: 0, seq: 0 }, witness: Witness::None };
@@ -187,7 +187,7 @@ pub(crate) fn judge(
     let mut judge = Judge {
         storage,
         folder,
-        identity: &identity,
+        identity,
         depth,
         proof,
         tip: start,
@@ -214,7 +214,7 @@ pub(crate) fn judge(
     if depth != Depth::Live {
         judge.look_behind(&listed)?;
     }
-    judge.conclude(listed, walked_from)
+    Ok(judge.conclude(listed, walked_from))
 }
 
 impl Judge<'_> {
@@ -229,10 +229,10 @@ impl Judge<'_> {
             if !listed.iter().any(|segment| segment.ordinal == ordinal) {
                 return Ok(());
             }
-            let Some((path, file, len)) = open_segment(self.storage, self.folder, ordinal)? else {
+            let Some(file) = open_segment(self.storage, self.folder, ordinal)? else {
                 return Ok(());
             };
-            let mut window = look(&*file, len, &path);
+            let mut window = file.look();
             if read_page(&mut window)? != Some(self.identity.page(ordinal)) {
                 return Ok(());
             }
@@ -242,7 +242,7 @@ impl Judge<'_> {
             let continues = base.position.ordinal == ordinal - 1
                 && bases.last().is_none_or(|before| before.state.commit_no < base.state.commit_no && before.state.seq <= base.state.seq);
             let reaches = base.state.commit_no < tip.state.commit_no && base.state.seq <= tip.state.seq;
-            if !continues || !reaches || (ordinal == tip.position.ordinal && tip.position.offset > len) {
+            if !continues || !reaches || (ordinal == tip.position.ordinal && tip.position.offset > file.len) {
                 return Ok(());
             }
             bases.push(base);
@@ -264,8 +264,8 @@ impl Judge<'_> {
         let mut broken = None;
         if self.tip.position.ordinal > 0 && !self.at_bound() {
             let ordinal = self.tip.position.ordinal;
-            if let Some((path, file, len)) = open_segment(self.storage, self.folder, ordinal)? {
-                let window = Window::over_file(&*file, len, &path);
+            if let Some(file) = open_segment(self.storage, self.folder, ordinal)? {
+                let window = file.scan();
                 let Tip { state, position } = self.tip;
                 let walk = BatchWalk::resume(window, self.identity.salt(ordinal), self.identity.stream, ordinal, state, position.offset);
                 broken = self.walk_segment(walk, ordinal, None)?;
@@ -273,11 +273,12 @@ impl Judge<'_> {
         }
         while !self.at_bound() {
             let ordinal = self.tip.position.ordinal + 1;
-            let Some((path, file, len)) = open_segment(self.storage, self.folder, ordinal)? else {
+            let Some(file) = open_segment(self.storage, self.folder, ordinal)? else {
                 break;
             };
-            let mut window = Window::over_file(&*file, len, &path);
+            let mut window = file.scan();
             let page = read_page(&mut window)?;
+            let faults = page_faults(&mut window)?;
             let salt = self.identity.salt(ordinal);
             let base = self.tip;
             let opened = BatchWalk::open(window, salt, self.identity.stream, ordinal, base.state, base.position, &self.identity.opening)?;
@@ -298,7 +299,9 @@ impl Judge<'_> {
             if let Some((before, offset, reason)) = broken {
                 self.notes.push(format!("behind the end of segment {before}, at byte {offset}: {reason}"));
             }
-            if page != Some(self.identity.page(ordinal)) {
+            if page == Some(self.identity.page(ordinal)) {
+                self.notes.extend(faults.iter().map(|fault| format!("the header page of segment {ordinal} is damaged ({fault})")));
+            } else {
                 self.damaged = true;
                 self.notes.push(format!("segment {ordinal} has lost its header page; its frames are whole"));
             }
@@ -360,10 +363,10 @@ impl Judge<'_> {
         let mut headerless = Vec::new();
         for segment in listed.iter().filter(|segment| segment.ordinal >= end.ordinal.max(1)) {
             let ordinal = segment.ordinal;
-            let Some((path, file, len)) = open_segment(self.storage, self.folder, ordinal)? else {
+            let Some(file) = open_segment(self.storage, self.folder, ordinal)? else {
                 continue;
             };
-            let mut window = Window::over_file(&*file, len, &path);
+            let mut window = file.scan();
             let page_fits = ordinal == end.ordinal || read_page(&mut window)? == Some(self.identity.page(ordinal));
             let from = if ordinal == end.ordinal { end.offset } else { FIRST_FRAME };
             let dirty = nonzero_extent(&mut window, from)?;
@@ -396,7 +399,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn conclude(mut self, listed: Vec<ListedSegment>, walked_from: u32) -> Result<Judgement, EventStoreError> {
+    fn conclude(mut self, listed: Vec<ListedSegment>, walked_from: u32) -> Judgement {
         let end = self.tip;
         let proven = self.proof.claim;
         self.damaged |= end.state.commit_no < proven.commit_no;
@@ -440,7 +443,7 @@ impl Judge<'_> {
             hash_mismatch: self.hashes.first_mismatch,
             notes: self.notes,
         };
-        Ok(Judgement {
+        Judgement {
             identity: self.identity.clone(),
             end,
             proven,
@@ -451,7 +454,7 @@ impl Judge<'_> {
             leftovers: self.leftovers,
             damaged: self.damaged,
             report,
-        })
+        }
     }
 }
 

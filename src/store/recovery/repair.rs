@@ -75,13 +75,12 @@ fn drop_indexes(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> 
 
 /// Step 8: both slots of WATERMARK say where the log ends, one after the other.
 fn witness(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
-    let mut watermark = match WatermarkFile::open(storage, folder)? {
-        Some(watermark) => watermark,
-        None => {
-            let created = WatermarkFile::create(storage, folder, &judgement.identity, &judgement.end)?;
-            storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
-            created
-        }
+    let mut watermark = if let Some(watermark) = WatermarkFile::open(storage, folder)? {
+        watermark
+    } else {
+        let created = WatermarkFile::create(storage, folder, &judgement.identity, &judgement.end)?;
+        storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
+        created
     };
     for _ in 0..2 {
         watermark.write(&judgement.identity, &judgement.end)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::EventStoreError;
 use crate::format::file_name;
-use crate::format::watermark::{SLOT_LEN, SLOT_OFFSETS, Watermark};
+use crate::format::watermark::{FILE_LEN, SLOT_LEN, SLOT_OFFSETS, Watermark};
 use crate::io::{File, OpenMode, Storage, read_exact_at, write_all_at};
 use crate::segment::tip::Tip;
 use crate::store::run_files::RunIdentity;
@@ -34,6 +34,10 @@ pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity)
         }
         Err(error) => return Err(EventStoreError::from_io("open", &path, &error)),
     };
+    let len = file.len().map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
+    if len != FILE_LEN {
+        found.notes.push(format!("WATERMARK is {len} bytes long, and should be {FILE_LEN}"));
+    }
     for (index, offset) in SLOT_OFFSETS.into_iter().enumerate() {
         let mut slot = vec![0; SLOT_LEN];
         match read_exact_at(&*file, &mut slot, offset) {

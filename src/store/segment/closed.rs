@@ -16,7 +16,7 @@ use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::{Depth, Judgement, judge, point};
 use crate::store::recovery::outcome::{LogPoint, RecoveredState, RecoveryReport, Witness};
 use crate::store::recovery::repair::repair;
-use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, read_manifest};
+use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, list_segments, read_manifest};
 use crate::store::segment::live::{FirstKeys, end_ts_init};
 use crate::store::segment::options::Options;
 use crate::store::segment::seal;
@@ -68,9 +68,12 @@ pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdent
             check_folder_name(folder, &identity.manifest)?;
             return Ok((identity, note));
         }
+        FoundManifest::Missing if !holds_segments(storage, folder) => {
+            return Err(EventStoreError::Backend(format!("no run in {}: it holds neither a MANIFEST nor a segment", folder.display())));
+        }
         FoundManifest::Missing => {
             let path = folder.join(file_name::MANIFEST);
-            let error = Corruption::at(&path, 0, "the manifest of a run", "no such file").advise("the path may not name a run's folder");
+            let error = Corruption::at(&path, 0, "the manifest of a run", "no such file").advise("copy it back if there is a copy");
             ("MANIFEST is missing; the first segment told what it was".to_owned(), error.into())
         }
         FoundManifest::Damaged(error) => (format!("MANIFEST is damaged ({error}); the first segment told what it was"), error),
@@ -82,6 +85,11 @@ pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdent
         }
         None => Err(error),
     }
+}
+
+/// Whether there is a segment file in a folder, which need not exist.
+fn holds_segments(storage: &dyn Storage, folder: &Path) -> bool {
+    list_segments(storage, folder).is_ok_and(|segments| !segments.is_empty())
 }
 
 /// The reader of a judged run.
@@ -171,7 +179,7 @@ impl ClosedRun {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
-        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         if !judgement.damaged {
             repair(&**storage, folder, &judgement)?;
         }
@@ -198,7 +206,7 @@ impl ClosedRun {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
-        let judgement = judge(&**storage, folder, identity, note, depth, progress)?;
+        let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         // Files of a run that somebody else may be writing or cutting are never mapped.
         let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
         let tip = if shown == Shown::Written || judgement.damaged { judgement.end } else { judgement.proven_tip };
@@ -231,7 +239,7 @@ impl ClosedRun {
         let manifest = sealed_manifest(&identity.manifest, &section);
         let closed = Closed::Sealed { by_path };
         if section.damage.is_some() {
-            let judgement = judge(&**storage, folder, identity, None, Depth::Full, &mut |_| {})?;
+            let judgement = judge(&**storage, folder, &identity, None, Depth::Full, &mut |_| {})?;
             let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
             let reader = judged.reader.damaged(section.high_watermark);
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };

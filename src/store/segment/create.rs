@@ -16,7 +16,6 @@ use crate::limits::OPENING_LEN_MAX;
 use crate::model::RunManifest;
 use crate::segment::spare::{Spare, make_spare};
 use crate::segment::tip::FIRST_FRAME;
-use crate::segment::window::Window;
 use crate::store::recovery::watermark_file::WatermarkFile;
 use crate::store::rules::normalise_manifest;
 use crate::store::run_files::{FoundManifest, RunIdentity, list_segments, open_segment, read_manifest};
@@ -46,10 +45,10 @@ pub(crate) fn lock(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventSt
 /// Whether a segment holds anything behind its header page.
 pub(crate) fn any_segment_has_a_body(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
     for segment in list_segments(storage, folder)? {
-        let Some((path, file, len)) = open_segment(storage, folder, segment.ordinal)? else {
+        let Some(file) = open_segment(storage, folder, segment.ordinal)? else {
             continue;
         };
-        let mut window = Window::over_file(&*file, len, &path);
+        let mut window = file.scan();
         let mut offset = FIRST_FRAME;
         loop {
             let chunk = window.chunk_at(offset)?;

@@ -17,6 +17,7 @@ use crate::segment::batch::{BatchBuffer, COMMIT_FRAME_LEN, Claim, opening_frames
 use crate::segment::index_build::IndexLists;
 use crate::segment::point_read::hop_to_entry;
 use crate::segment::salvage::Salvage;
+use crate::segment::spare::Spare;
 use crate::segment::tip::{FIRST_FRAME, Tip};
 use crate::store::reading::handles::{PendingIndex, ReadSegment, SEARCH_START};
 use crate::store::reading::lookup::{prove, visit_keys};
@@ -49,7 +50,7 @@ impl LiveRun {
     pub(crate) fn begin(shared: RunShared, lock: Lock) -> Result<Self, EventStoreError> {
         let shared = Arc::new(shared);
         let threads = match shared.options.background {
-            BackgroundMode::Threads => Some(Threads::start(shared.clone())?),
+            BackgroundMode::Threads => Some(Threads::start(&shared)?),
             BackgroundMode::Manual => None,
         };
         let options = shared.options;
@@ -184,20 +185,22 @@ impl LiveRun {
     }
 
     /// The next spare. Where the caller drains the steps, one is made on the spot.
-    fn take_spare(&self) -> Result<crate::segment::spare::Spare, EventStoreError> {
-        let shelf = &self.shared.shelf;
-        if let Some(spare) = shelf.try_take() {
-            self.shared.index_wake.notify_all();
+    fn take_spare(&self) -> Result<Spare, EventStoreError> {
+        let spares = &self.shared.shelf;
+        if let Some(spare) = spares.try_take() {
+            self.shared.wake_preparer();
             return Ok(spare);
         }
-        shelf.note_missed();
+        spares.note_missed();
         if self.threads.is_none() {
             self.shared.run(BackgroundStep::MakeSpare)?;
         }
-        self.shared.index_wake.notify_all();
-        let spare = shelf.take()?;
+        self.shared.wake_preparer();
+        let taken = spares.take();
+        // Whatever ended the wait, a closed latch is the reason to tell.
         self.shared.latch.check()?;
-        Ok(spare)
+        self.shared.wake_preparer();
+        taken
     }
 
     /// Nothing more is written to a segment: it is read like every full one, and gets its indexes.

@@ -9,7 +9,7 @@ use crate::format::manifest::{self, SealSection, SealedSegment};
 use crate::io::{File, OpenMode, Storage, replace_file};
 use crate::segment::index_build::index_files;
 use crate::segment::tip::Tip;
-use crate::store::reading::handles::{ReadSegment, binding, rebuild};
+use crate::store::reading::handles::{ReadSegment, binding, has_index_files, rebuild};
 use crate::store::reading::run_reader::RunReader;
 use crate::store::run_files::{RunIdentity, list_segments};
 
@@ -50,10 +50,10 @@ pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) {
 
 fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadSegment) -> Result<(), EventStoreError> {
     let context = reader.context();
-    let handle = reader.handle(segment)?;
-    if handle.has_index_files(&context, segment) {
+    if has_index_files(&context, segment) {
         return Ok(());
     }
+    let handle = reader.handle(segment)?;
     let (material, whole) = rebuild(&context, segment, &handle.source)?;
     let Some(binding) = binding(reader.identity(), segment).filter(|_| whole) else {
         return Ok(());

@@ -147,6 +147,13 @@ impl RunShared {
         self.index_wake.notify_all();
     }
 
+    /// Wakes the preparing thread: a spare was taken, a segment became durable, or it is to end.
+    pub(crate) fn wake_preparer(&self) {
+        // The lock orders this after the sleeper's last look.
+        drop(lock(&self.index_lane));
+        self.index_wake.notify_all();
+    }
+
     /// Asks the witness thread for something.
     pub(crate) fn ask(&self, change: impl FnOnce(&mut Signal)) {
         change(&mut lock(&self.signal));

@@ -1,5 +1,7 @@
 //! One step of each lane. A step answers whether there was something to do.
 
+use std::collections::VecDeque;
+
 use crate::error::EventStoreError;
 use crate::format::file_name;
 use crate::io::replace_file;
@@ -78,8 +80,11 @@ impl RunShared {
 
     /// The oldest job may be done once its segment is durable.
     fn index_is_due(&self) -> bool {
-        let durable = self.durable_commit_no();
-        lock(&self.index_lane).front().is_some_and(|job| job.last_commit_no <= durable)
+        self.is_due(&lock(&self.index_lane))
+    }
+
+    pub(crate) fn is_due(&self, lane: &VecDeque<IndexJob>) -> bool {
+        lane.front().is_some_and(|job| job.last_commit_no <= self.durable_commit_no())
     }
 
     fn build_index(&self) -> Result<(), EventStoreError> {
@@ -130,16 +135,21 @@ impl RunShared {
         for segment in &segments {
             segment.sync().map_err(|error| self.latch.close(EventStoreError::from_io("sync", segment.path(), &error)))?;
         }
-        {
+        let rolled = {
             let mut unsynced = lock(&self.unsynced);
             unsynced.bytes -= bytes;
+            let waiting = unsynced.segments.len();
             // The newest segment stays: it may be written again.
             while unsynced.segments.front().is_some_and(|segment| segment.ordinal() < written.position.ordinal) {
                 unsynced.segments.pop_front();
             }
-        }
+            unsynced.segments.len() < waiting
+        };
         self.publish(written);
-        self.index_wake.notify_all();
+        if rolled {
+            self.ask(|signal| signal.sync_watermark = true);
+        }
+        self.wake_preparer();
         Ok(())
     }
 

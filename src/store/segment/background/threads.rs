@@ -31,25 +31,26 @@ impl Threads {
     ///
     /// # Errors
     /// Where the operating system gives no thread.
-    pub(crate) fn start(shared: Arc<RunShared>) -> Result<Self, EventStoreError> {
+    pub(crate) fn start(shared: &Arc<RunShared>) -> Result<Self, EventStoreError> {
         let mut threads = Self { shared: shared.clone(), handles: Vec::new() };
-        let bodies: [(&str, fn(&RunShared)); 2] = [("tapelog-prepare", prepare), ("tapelog-witness", witness)];
-        for (name, body) in bodies {
-            let shared = shared.clone();
-            let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
-            threads
-                .handles
-                .push(spawned.map_err(|error| EventStoreError::from_io("start a thread for", &shared_folder(&threads), &error))?);
-        }
+        threads.spawn("tapelog-prepare", prepare)?;
+        threads.spawn("tapelog-witness", witness)?;
         Ok(threads)
+    }
+
+    fn spawn(&mut self, name: &str, body: fn(&RunShared)) -> Result<(), EventStoreError> {
+        let shared = self.shared.clone();
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
+        let handle = spawned.map_err(|error| EventStoreError::from_io("start a thread for", &self.shared.folder, &error))?;
+        self.handles.push(handle);
+        Ok(())
     }
 
     /// Asks the threads to end and waits for them.
     pub(crate) fn stop(&mut self) {
         self.shared.shelf.close();
         self.shared.index_stop.store(true, Ordering::SeqCst);
-        drop(lock(&self.shared.index_lane));
-        self.shared.index_wake.notify_all();
+        self.shared.wake_preparer();
         self.shared.ask(|signal| signal.stop = true);
         for handle in self.handles.drain(..) {
             // A thread that panicked has nothing more to do; the store goes on without it.
@@ -64,33 +65,50 @@ impl Drop for Threads {
     }
 }
 
-fn shared_folder(threads: &Threads) -> std::path::PathBuf {
-    threads.shared.folder.clone()
+/// Tells the run when a thread ends: by panic the state is in doubt, and however it ends nobody makes
+/// spares any more.
+struct Farewell<'a>(&'a RunShared);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.latch.close(EventStoreError::Backend("a background thread of the store panicked".to_owned()));
+        }
+        self.0.shelf.close();
+        self.0.wake_preparer();
+    }
 }
 
 /// Makes spares and indexes until it is stopped.
 fn prepare(shared: &RunShared) {
-    while !shared.index_stop.load(Ordering::SeqCst) {
-        let made = shared.run(BackgroundStep::MakeSpare);
-        let built = if matches!(made, Ok(true)) { Ok(true) } else { shared.run(BackgroundStep::BuildIndex) };
-        match (made, built) {
-            (Ok(false), Ok(false)) => {
-                let lane = lock(&shared.index_lane);
-                if shared.index_stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                // Spares that were taken and segments that became durable also wake this thread; the
-                // time-out covers a wake that came between the look and the wait.
-                drop(shared.index_wake.wait_timeout(lane, Duration::from_millis(10)).unwrap_or_else(PoisonError::into_inner));
+    let _farewell = Farewell(shared);
+    loop {
+        match shared.run(BackgroundStep::MakeSpare) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(_) => return,
+        }
+        match shared.run(BackgroundStep::BuildIndex) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(_) => return,
+        }
+        let mut lane = lock(&shared.index_lane);
+        while shared.shelf.wanted().is_none() && !shared.is_due(&lane) {
+            if shared.index_stop.load(Ordering::SeqCst) || shared.latch.check().is_err() {
+                return;
             }
-            (Err(_), _) | (_, Err(_)) => return,
-            _ => {}
+            lane = shared.index_wake.wait(lane).unwrap_or_else(PoisonError::into_inner);
+        }
+        if shared.index_stop.load(Ordering::SeqCst) {
+            return;
         }
     }
 }
 
 /// Keeps WATERMARK up to date, and syncs a buffered run, until it is stopped.
 fn witness(shared: &RunShared) {
+    let _farewell = Farewell(shared);
     let sync_every = match shared.options.durability {
         Durability::Buffered { sync_every } => Some(sync_every),
         Durability::Synced => None,
