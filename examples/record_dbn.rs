@@ -216,10 +216,25 @@ impl Recorder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tapelog::{MemoryBackend, ReadPath, ScanDirection, Verifier};
+
     use super::*;
+
+    /// The variable that names a Databento file of order events. The file itself is no part of the project.
+    const FILE_VARIABLE: &str = "TAPELOG_DBN_FILE";
 
     fn arguments(list: &[&str]) -> Result<Arguments, String> {
         Arguments::parse(list.iter().map(OsString::from))
+    }
+
+    /// The file to record, or none with a message: the test that asks for it does nothing then.
+    fn file() -> Option<PathBuf> {
+        let file = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
+        if file.is_none() {
+            // Written past the test's capture, so that a skipped test does not look like one that ran.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {FILE_VARIABLE} names no file\n").as_bytes());
+        }
+        file
     }
 
     #[test]
@@ -229,5 +244,73 @@ mod tests {
         assert_eq!(arguments(&["a.dbn", "--base"]).err().unwrap(), "--base needs a value");
         assert_eq!(arguments(&["a.dbn", "b.dbn", "--base", "x"]).err().unwrap(), "there is more than one FILE");
         assert_eq!(arguments(&["a.dbn", "--bose", "x"]).err().unwrap(), "there is no option --bose");
+    }
+
+    #[test]
+    fn a_file_that_is_not_databento_is_refused_and_makes_no_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"not a DBN file").unwrap();
+        let base = folder.path().join("base");
+        for path in [file, folder.path().join("none"), folder.path().to_owned()] {
+            assert!(record(&path, &mut SegmentBackend::new(&base), "instance", None).is_err());
+        }
+        assert!(!base.exists());
+    }
+
+    #[test]
+    fn another_schema_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trades.dbn");
+        let metadata = dbn::MetadataBuilder::new()
+            .version(1)
+            .dataset("GLBX.MDP3")
+            .schema(Some(Schema::Trades))
+            .start(0)
+            .stype_in(None)
+            .stype_out(dbn::SType::InstrumentId)
+            .build();
+        dbn::encode::dbn::MetadataEncoder::new(std::fs::File::create(&file).unwrap()).encode(&metadata).unwrap();
+        let refused = record(&file, &mut MemoryBackend::new(), "instance", None).err().unwrap();
+        assert_eq!(refused, "the schema is trades, and only mbo (market by order) is read");
+    }
+
+    #[test]
+    fn a_whole_day_is_recorded_alike_in_memory_and_on_disk() {
+        let Some(file) = file() else { return };
+        let base = tempfile::tempdir().unwrap();
+        let mut memory = MemoryBackend::new();
+        record(&file, &mut memory, "instance", Some("day".to_owned())).unwrap();
+        let recorded = record(&file, &mut SegmentBackend::new(base.path()), "instance", Some("day".to_owned())).unwrap();
+        let count = |action| recorded.by_action.get(&action).copied().unwrap_or(0);
+        assert_eq!(['A', 'C', 'M', 'F', 'T'].map(count), [29_216, 17_999, 12_233, 6_371, 2_973]);
+        assert_eq!((recorded.entries(), recorded.orders.len()), (68_792, 31_975));
+
+        let path = SegmentBackend::new(base.path()).run_path("instance", "day");
+        let disk = SegmentBackend::builder(base.path()).read_path(ReadPath::Map).build().unwrap().into_read_only(&path).unwrap();
+        let all = |store: &dyn EventStore| store.scan_range(1, u64::MAX, ScanDirection::Forward).unwrap();
+        let (in_memory, on_disk) = (all(&memory), all(&disk));
+        assert_eq!(in_memory.len(), on_disk.len());
+        for (expected, found) in in_memory.iter().zip(&on_disk) {
+            // The two recordings took place at different times.
+            let found = EventStoreEntry { ts_publish: expected.ts_publish, entry_hash: expected.entry_hash, ..found.clone() };
+            assert_eq!(found, *expected);
+        }
+        let keys = |store: &dyn EventStore| {
+            let mut keys = store.iter_index_keys(IndexKind::VenueOrderId).unwrap();
+            keys.sort();
+            keys
+        };
+        assert_eq!(keys(&memory), keys(&disk));
+        for (key, seq) in keys(&memory).iter().step_by(97) {
+            assert_eq!(disk.lookup(IndexKind::VenueOrderId, key), Ok(Some(*seq)));
+        }
+        let first = on_disk.first().unwrap();
+        assert_eq!((first.topic.as_str(), first.payload_type.as_str(), first.payload.len()), ("data.mbo.GLBX.ESH4", "MboMsg", 56));
+        let manifest = disk.manifest().unwrap();
+        assert_eq!(manifest.start_ts_init.as_u64(), 1_703_462_400_000_000_000);
+        assert_eq!(manifest.end_ts_init.map(|time| time.as_u64()), Some(1_703_548_799_446_821_072));
+        let report = Verifier::new(Box::new(disk)).verify().unwrap();
+        assert!(report.is_clean(), "{report:?}");
     }
 }

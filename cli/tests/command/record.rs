@@ -124,15 +124,14 @@ fn a_bad_line_names_its_field() {
     let good = event(1);
     for (from, to, told) in [
         ("1700000000000000001", "-5", "line 1: ts_init: expected whole nanoseconds"),
-        ("1700000000000000001", "\"2023-02-30T00:00:00Z\"", "line 1: ts_init: \"2023-02-30T00:00:00Z\" is not an RFC 3339 time"),
+        ("1700000000000000001", "\"2023-02-30T00:00:00Z\"", "line 1: ts_init: 2023-02-30T00:00:00Z is not an RFC 3339 time"),
         ("\"V-0\"", "17", "line 1: venue_order_id: expected a string, found 17"),
         ("\"venue_order_id\"", "\"venue_oder_id\"", "line 1: unknown field `venue_oder_id`"),
         ("\"payload\"", "\"payload_base64\"", "line 1: payload_base64: expected a string"),
     ] {
         let line = good.replace(from, to);
         assert_ne!(line, good);
-        let said = base.record(&line, &["--json"]).expect(2);
-        assert!(said.stderr.contains(&told.replace('"', "\"")) || said.stderr.contains(&told.replace('"', "")), "{told}: {}", said.stderr);
+        base.record(&line, &[]).expect(2).told(told);
     }
     base.record(b"{\"topic\":\"\xFF\"}\n", &[]).expect(2).told("line 1: not UTF-8 from byte 11 on");
     base.record("\u{1b}[31mred\n", &[]).expect(2).told("found \\u{1b}[31mred");
