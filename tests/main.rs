@@ -8,6 +8,8 @@
     reason = "helpers of tests may fail loudly, and no documentation is made of them"
 )]
 
+mod damaged_files;
+mod killed_writer;
 mod model_equivalence;
 mod segment_store;
 mod storage_seam;
