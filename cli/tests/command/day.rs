@@ -12,13 +12,17 @@ const FILE_VARIABLE: &str = "TAPELOG_DBN_FILE";
 
 /// Runs the example, which is built here if it is not there yet.
 fn record(file: &OsStr, base: &Base) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--profile", "test", "-p", "tapelog", "--example", "record_dbn", "--"])
-        .arg(file)
-        .args(["--base", base.str(), "--run", "day"])
+    let folder = Path::new(env!("CARGO_BIN_EXE_tapelog")).parent().unwrap();
+    let profile = if folder.ends_with("release") { "release" } else { "test" };
+    // The whole workspace is named, so that the build is the one that the tests have made already.
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--profile", profile, "--example", "record_dbn"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
+        .status()
         .unwrap();
+    assert!(built.success());
+    let output =
+        Command::new(folder.join("examples").join("record_dbn")).arg(file).args(["--base", base.str(), "--run", "day"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
