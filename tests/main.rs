@@ -8,7 +8,9 @@
     reason = "helpers of tests may fail loudly, and no documentation is made of them"
 )]
 
+mod damaged_files;
 mod format_document;
+mod killed_writer;
 mod model_equivalence;
 mod rooms;
 mod segment_store;

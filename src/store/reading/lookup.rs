@@ -4,6 +4,9 @@
 //! anything up. A hit in an index is a candidate that the entry itself proves. A miss is believed
 //! only of a segment all of whose entries could be asked.
 
+use std::ops::RangeInclusive;
+use std::path::Path;
+
 use crate::error::{Corruption, EventStoreError};
 use crate::format::entry::EntryParts;
 use crate::format::frame::Kind;
@@ -23,25 +26,28 @@ enum Answer {
 }
 
 impl RunReader {
-    /// The first entry in these segments, up to `seq_max`, that was recorded with a key.
+    /// The first entry in these segments that was recorded with a key. `seq_max` is the last entry
+    /// that there ought to be in them.
     ///
     /// # Errors
     /// `HashMismatch` where the entry that the index names is damaged; `Corrupted` where damage
     /// before the first occurrence leaves open whether it is the first.
     pub(crate) fn lookup(&self, kind: u8, key: &str, seq_max: u64) -> Result<Option<u64>, EventStoreError> {
+        let unknown = |path: &Path| unknown(path, &format!("every entry up to the first with the key {key:?} of kind {kind}"));
         let mut before = 0;
-        for segment in self.segments().iter().filter(|segment| segment.first_seq <= segment.last_seq) {
+        for segment in self.segments_with_entries() {
             let handle = self.handle(segment)?;
             let skipped = segment.first_seq > before + 1;
             let answer = if skipped { Answer::Unknown } else { self.ask(&handle, segment, kind, key)? };
             match answer {
                 Answer::Found(seq) => return Ok((seq <= seq_max).then_some(seq)),
                 Answer::Absent => {}
-                Answer::Unknown => return Err(unknown(&handle, kind, key)),
+                Answer::Unknown => return Err(unknown(handle.source.path())),
             }
             before = segment.last_seq;
         }
-        Ok(None)
+        // The key may have been in an entry that was lost with the segment it was in.
+        if before < seq_max { Err(unknown(self.folder())) } else { Ok(None) }
     }
 
     fn ask(&self, handle: &Handle, segment: &ReadSegment, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
@@ -54,21 +60,38 @@ impl RunReader {
         }
     }
 
-    /// Every key of one kind in these segments, in the order of their first occurrence. Entries that
-    /// are damaged are passed over.
+    /// Every key of one kind in these segments, in the order of their first occurrence. `seq_max` is
+    /// the last entry that there ought to be in them.
+    ///
+    /// # Errors
+    /// `Corrupted` where an entry is damaged: it may have been the first with any key.
     pub(crate) fn for_each_key(&self, kind: u8, seq_max: u64, mut visit: impl FnMut(u64, &str)) -> Result<(), EventStoreError> {
-        for segment in self.segments() {
+        let mut next = 1;
+        for segment in self.segments_with_entries().take_while(|segment| segment.first_seq <= seq_max) {
             let handle = self.handle(segment)?;
-            visit_keys(&handle.source, || handle.salvage(segment.last_seq), kind, segment.last_seq.min(seq_max), &mut visit)?;
+            if segment.first_seq != next {
+                return Err(unknown_keys(handle.source.path(), kind));
+            }
+            let entries = segment.first_seq..=segment.last_seq.min(seq_max);
+            visit_keys(&handle.source, || handle.salvage(segment.last_seq), kind, entries, &mut visit)?;
+            next = segment.last_seq + 1;
         }
-        Ok(())
+        if next <= seq_max { Err(unknown_keys(self.folder(), kind)) } else { Ok(()) }
+    }
+
+    fn segments_with_entries(&self) -> impl Iterator<Item = &ReadSegment> {
+        self.segments().iter().filter(|segment| segment.first_seq <= segment.last_seq)
     }
 }
 
-fn unknown(handle: &Handle, kind: u8, key: &str) -> EventStoreError {
-    Corruption::at(handle.source.path(), 0, format!("every entry up to the first with the key {key:?} of kind {kind}"), "damaged entries")
+fn unknown(path: &Path, expected: &str) -> EventStoreError {
+    Corruption::at(path, 0, expected, "damaged entries")
         .advise("the first occurrence cannot be told; scan the run for what is intact, and verify it to see the extent of the damage")
         .into()
+}
+
+fn unknown_keys(path: &Path, kind: u8) -> EventStoreError {
+    unknown(path, &format!("every entry with its keys of kind {kind}"))
 }
 
 /// The first of the candidates whose entry holds the key.
@@ -120,31 +143,37 @@ fn ask_salvage(
     Ok(if expected > segment.last_seq { Answer::Absent } else { Answer::Unknown })
 }
 
-/// Visits the keys of one kind in a segment's intact entries up to `seq_max`, in their order.
+/// Visits the keys of one kind in the entries of a segment, in their order.
+///
+/// # Errors
+/// `Corrupted` where one of the entries is damaged.
 pub(crate) fn visit_keys<S: AsRef<Salvage>>(
     source: &SegmentSource<'_>,
     salvage: impl Fn() -> Result<S, EventStoreError>,
     kind: u8,
-    seq_max: u64,
+    entries: RangeInclusive<u64>,
     visit: &mut impl FnMut(u64, &str),
 ) -> Result<(), EventStoreError> {
     let mut window = source.scan_window();
     let mut offset = SEARCH_START;
-    while offset < source.end {
+    let (mut next, last) = entries.into_inner();
+    while next <= last {
         offset = match frame_at(&mut window, &source.salt, offset)? {
-            FrameStep::Frame(frame) => {
-                if frame.header.kind == Kind::ENTRY
-                    && frame.header.seq <= seq_max
-                    && let Ok(parts) = EntryParts::decode(frame.body)
-                {
-                    parts.keys().filter(|(found, _)| *found == kind).for_each(|(_, key)| visit(frame.header.seq, key));
-                }
+            FrameStep::Frame(frame) if frame.header.kind == Kind::ENTRY => {
+                let Some(parts) = EntryParts::decode(frame.body).ok().filter(|_| frame.header.seq == next) else {
+                    return Err(unknown_keys(source.path(), kind));
+                };
+                parts.keys().filter(|(found, _)| *found == kind).for_each(|(_, key)| visit(next, key));
+                next += 1;
                 frame.end()
             }
+            FrameStep::BadBody(header) if header.kind == Kind::ENTRY => return Err(unknown_keys(source.path(), kind)),
+            FrameStep::Frame(frame) => frame.end(),
             FrameStep::BadBody(header) => offset + header.frame_len(),
+            // Another frame than an entry may be damaged: then the next entry is still the one that follows.
             FrameStep::None(_) => match salvage()?.as_ref().seqs().map(|found| found.offset).find(|found| *found > offset) {
-                Some(next) => next,
-                None => break,
+                Some(found) => found,
+                None => return Err(unknown_keys(source.path(), kind)),
             },
         };
     }

@@ -288,9 +288,12 @@ impl LiveRun {
         Ok(entries)
     }
 
+    fn last_durable_in_full_segments(&self) -> u64 {
+        self.reader.last_seq().min(self.high_watermark())
+    }
+
     pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
-        let high_watermark = self.high_watermark();
-        if let Some(seq) = self.reader.lookup(kind, key, high_watermark)? {
+        if let Some(seq) = self.reader.lookup(kind, key, self.last_durable_in_full_segments())? {
             return Ok(Some(seq));
         }
         let found = self.with_active(|active, source| {
@@ -303,11 +306,12 @@ impl LiveRun {
 
     pub(crate) fn index_keys(&self, kind: u8) -> Result<Vec<(String, u64)>, EventStoreError> {
         let mut keys = FirstKeys::default();
+        self.reader.for_each_key(kind, self.last_durable_in_full_segments(), |seq, key| keys.see(seq, key))?;
         let high_watermark = self.high_watermark();
-        self.reader.for_each_key(kind, high_watermark, |seq, key| keys.see(seq, key))?;
-        self.with_active(|_, source| {
+        self.with_active(|active, source| {
             let none = || Ok(Arc::new(Salvage::default()));
-            visit_keys(source, none, kind, high_watermark, &mut |seq, key| keys.see(seq, key))
+            let entries = active.base().state.seq + 1..=high_watermark;
+            visit_keys(source, none, kind, entries, &mut |seq, key| keys.see(seq, key))
         })
         .unwrap_or(Ok(()))?;
         Ok(keys.found)
