@@ -129,7 +129,7 @@ fn a_file_over_the_bound_of_code_lines_is_a_breach_and_tests_and_comments_do_not
 
 #[test]
 fn what_is_no_code_breaks_no_rule() {
-    let text = r####"
+    let text = r##"
 //! crate::store::rules
 /* crate::store /* nested */ crate::store::rules */
 const A: &str = "crate::store::rules \" std::fs";
@@ -146,7 +146,7 @@ use crate::store::memory;
 mod real;
 #[cfg(test)]
 mod helper;
-"####;
+"##;
     assert_eq!(checked("format/frame.rs", text), []);
     assert_eq!(Source::parse(text).test_modules, ["helper"]);
     assert_eq!(lines("format/frame.rs", &format!("{text}use crate::store::rules;\n")), [18]);

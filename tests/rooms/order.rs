@@ -58,7 +58,7 @@ impl Facades {
             && let Some((_, target)) = self.library.iter().find(|(name, _)| *name == first)
             && !ROOMS.contains(&first.as_str())
         {
-            path = target.clone();
+            path.clone_from(target);
         }
         if let [room, name, ..] = path.as_slice()
             && room == "store"

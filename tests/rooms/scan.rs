@@ -202,7 +202,8 @@ fn classify(chars: &[char]) -> Vec<Class> {
 fn is_inside_name(chars: &[char], index: usize) -> bool {
     let before = |back: usize| index.checked_sub(back).map(|at| chars[at]);
     let is_part = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric() || character == '_');
-    is_part(before(1)) && !(before(1) == Some('b') && !is_part(before(2)))
+    let is_byte_text = before(1) == Some('b') && !is_part(before(2));
+    is_part(before(1)) && !is_byte_text
 }
 
 fn line_end(chars: &[char], from: usize) -> usize {

@@ -85,14 +85,8 @@ fn note(name: &str, bytes: &[u8]) -> String {
     if TEXTS.contains(&name) {
         return format!("{:?}", String::from_utf8_lossy(bytes));
     }
-    if NO_NUMBERS.iter().any(|other| name == *other) {
+    if NO_NUMBERS.contains(&name) || !matches!(bytes.len(), 1 | 2 | 4 | 8) {
         return String::new();
     }
-    match *bytes {
-        [byte] => byte.to_string(),
-        [a, b] => u16::from_le_bytes([a, b]).to_string(),
-        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).to_string(),
-        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]).to_string(),
-        _ => String::new(),
-    }
+    bytes.iter().rev().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte)).to_string()
 }

@@ -32,7 +32,7 @@ fn regenerated(right: &[Shown]) -> String {
     let mut text = DOCUMENT.to_owned();
     for (name, right) in right {
         let fence = format!("```text {name}\n");
-        let begin = text.find(&fence).map(|at| at + fence.len()).unwrap_or_else(|| panic!("FORMAT.md has no block {name:?}"));
+        let begin = text.find(&fence).map_or_else(|| panic!("FORMAT.md has no block {name:?}"), |at| at + fence.len());
         let end = begin + text[begin..].find("```").unwrap();
         text.replace_range(begin..end, right);
     }

@@ -107,7 +107,9 @@ pub(super) fn compose(uid: Uid) -> Files {
     for batch in 0..2 {
         let mut buffer = BatchBuffer::default();
         if batch == 0 {
-            entries().iter().for_each(|entry| buffer.push_entry(entry));
+            for entry in entries() {
+                buffer.push_entry(&entry);
+            }
         } else {
             buffer.push_record(Kind::ANCHOR, &anchor::encode_body(&uid, &snapshot_anchor()).unwrap());
         }

@@ -55,9 +55,10 @@ impl ser::Error for Undescribed {
 }
 
 impl Recorder<'_> {
-    fn leaf(self, bytes: Vec<u8>, kind: impl Into<String>) -> Result<String, Undescribed> {
+    /// Adds a leaf of this type.
+    fn leaf(self, bytes: Vec<u8>, kind: &str) -> String {
         self.record.leaves.push(Leaf { path: self.path, bytes });
-        Ok(kind.into())
+        kind.to_owned()
     }
 }
 
@@ -113,7 +114,7 @@ impl<'a> Several<'a> {
 macro_rules! numbers {
     ($($method:ident: $number:ty),*) => {
         $(fn $method(self, value: $number) -> Result<String, Undescribed> {
-            self.leaf(value.to_le_bytes().to_vec(), stringify!($number))
+            Ok(self.leaf(value.to_le_bytes().to_vec(), stringify!($number)))
         })*
     };
 }
@@ -142,16 +143,16 @@ impl<'a> ser::Serializer for Recorder<'a> {
         serialize_char: char, serialize_bytes: &[u8]);
 
     fn serialize_bool(self, value: bool) -> Result<String, Undescribed> {
-        self.leaf(vec![u8::from(value)], "bool")
+        Ok(self.leaf(vec![u8::from(value)], "bool"))
     }
 
     fn serialize_str(self, value: &str) -> Result<String, Undescribed> {
         let bytes = [&(value.len() as u64).to_le_bytes()[..], value.as_bytes()].concat();
-        self.leaf(bytes, "text")
+        Ok(self.leaf(bytes, "text"))
     }
 
     fn serialize_none(self) -> Result<String, Undescribed> {
-        self.leaf(vec![0], "optional ?")
+        Ok(self.leaf(vec![0], "optional ?"))
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<String, Undescribed> {
@@ -165,7 +166,7 @@ impl<'a> ser::Serializer for Recorder<'a> {
 
     fn serialize_unit_variant(self, name: &'static str, number: u32, variant: &'static str) -> Result<String, Undescribed> {
         self.record.variants.push((name, number, variant));
-        self.leaf(number.to_le_bytes().to_vec(), name)
+        Ok(self.leaf(number.to_le_bytes().to_vec(), name))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Several<'a>, Undescribed> {
