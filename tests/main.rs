@@ -8,7 +8,9 @@
     reason = "helpers of tests may fail loudly, and no documentation is made of them"
 )]
 
+mod format_document;
 mod model_equivalence;
+mod rooms;
 mod segment_store;
 mod storage_seam;
 mod support;

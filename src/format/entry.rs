@@ -66,8 +66,8 @@ pub(crate) const FIXED_LEN: usize = 104;
 const KEY_HEADER_LEN: usize = 4;
 const KEYS_LEN_MAX: usize = KEYS_PER_ENTRY_MAX * (KEY_HEADER_LEN + KEY_LEN_MAX);
 
-const HAS_CORRELATION_ID: u8 = 1;
-const HAS_CAUSATION_ID: u8 = 2;
+pub(crate) const HAS_CORRELATION_ID: u8 = 1;
+pub(crate) const HAS_CAUSATION_ID: u8 = 2;
 
 const _: () = {
     assert!(covers(FIELDS, FIXED_LEN));

@@ -1,31 +1,18 @@
 //! Small values for the tests of stores and of what is built on them.
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 use ustr::Ustr;
 
 use crate::model::{
-    AppendEntry, EntryHash, EventStoreEntry, Headers, IndexKey, IndexKind, MarkerManifest, RegisteredComponents, RunManifest, RunStatus,
-    UnixNanos,
+    AppendEntry, EntryHash, EventStoreEntry, Headers, IndexKey, IndexKind, MarkerManifest, RunManifest, RunStatus, UnixNanos,
 };
 
 pub(crate) fn manifest(run_id: &str) -> RunManifest {
     RunManifest {
-        run_id: run_id.to_owned(),
-        parent_run_id: None,
-        instance_id: "trader-001".to_owned(),
         binary_hash: "b1".to_owned(),
-        schema_version: 1,
         crate_versions: "c1".to_owned(),
-        feature_flags: Vec::new(),
-        adapter_versions: IndexMap::new(),
         config_hash: "f1".to_owned(),
-        registered_components: RegisteredComponents::default(),
-        seed: None,
-        start_ts_init: UnixNanos::default(),
-        end_ts_init: None,
-        high_watermark: 0,
-        status: RunStatus::Running,
+        ..RunManifest::new(run_id, "trader-001")
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod run_files;
 pub(crate) mod segment;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 pub(crate) mod fixtures;
 
 pub use event_store::EventStore;
@@ -23,7 +25,7 @@ pub use memory_marker::MemoryMarkerBackend;
 pub use reading::segment_source::ReadPath;
 pub(crate) use recovery::judge::Depth;
 pub use recovery::outcome::{BreakPoint, Discarded, LogPoint, RecoveredState, RecoveryReport, Witness};
+pub use segment::backend::{SegmentBackend, SegmentStats};
 pub use segment::background::BackgroundStep;
 pub use segment::listing::RunListing;
 pub use segment::options::{BackgroundMode, Durability, SegmentBackendBuilder};
-pub use segment::{SegmentBackend, SegmentStats};

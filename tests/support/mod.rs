@@ -2,3 +2,5 @@
 
 pub mod entries;
 pub mod faulty_storage;
+#[allow(dead_code, reason = "the tests in the library use another part of it")]
+pub mod format_text;

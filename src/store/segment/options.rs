@@ -10,7 +10,7 @@ use crate::io::{OsStorage, Storage};
 use crate::limits;
 use crate::segment::sync_path::SyncPath;
 use crate::store::reading::segment_source::ReadPath;
-use crate::store::segment::SegmentBackend;
+use crate::store::segment::backend::SegmentBackend;
 
 /// When an entry is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

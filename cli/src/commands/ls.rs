@@ -1,0 +1,179 @@
+//! `tapelog ls`: the runs under a base folder.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::HumanBytes;
+use serde::Serialize;
+use tapelog::{EventStore, RecoveredState, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
+
+use crate::exit::{Failure, Verdict};
+use crate::open::{Shown, open_run};
+use crate::output::{Output, Table, rfc3339, tell};
+
+/// List the runs under a base folder.
+///
+/// On a terminal the columns have a head; a program gets the rows alone, with tabs between the cells. A run that
+/// cannot be read is listed with the reason. Of a run that is not sealed, the entries are those that are proven
+/// durable.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The folder that holds all runs
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+    /// The one instance to list
+    #[arg(value_name = "INSTANCE")]
+    instance: Option<String>,
+    /// Print one run a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One run, as far as it can be read.
+#[derive(Debug, Serialize)]
+struct Row {
+    instance_id: String,
+    run_id: String,
+    path: String,
+    /// The status in the manifest; none where the manifest cannot be read.
+    status: Option<&'static str>,
+    live: bool,
+    entries: Option<u64>,
+    start_ts_init: Option<u64>,
+    end_ts_init: Option<u64>,
+    segments: u32,
+    bytes: u64,
+    parent_run_id: Option<String>,
+    /// Why something is not known, or what should be done about the run.
+    note: Option<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let base = &arguments.base;
+    let instances = match &arguments.instance {
+        None => instances(base)?,
+        Some(instance) => {
+            let folder = base.join(instance);
+            validate_id("instance id", instance).map_err(Failure::new)?;
+            if !folder.is_dir() {
+                return Err(Failure::new(format!("{}: there is no such folder", folder.display())));
+            }
+            vec![instance.clone()]
+        }
+    };
+    let mut rows = Vec::new();
+    let mut verdict = Verdict::Done;
+    for instance in instances {
+        match SegmentBackend::scan_runs(base, &instance) {
+            Ok(listings) => rows.extend(listings.into_iter().map(|listing| Row::new(base, &instance, listing))),
+            Err(error) => {
+                // The other instances are listed all the same.
+                tell(Failure::at(base, &error).message);
+                verdict = Verdict::Incomplete;
+            }
+        }
+    }
+    let mut output = Output::new();
+    if arguments.json {
+        rows.iter().try_for_each(|row| output.json(row))?;
+    } else {
+        let mut table = Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "BYTES", "PARENT", "NOTE"]);
+        let terminal = Output::is_terminal();
+        for row in &rows {
+            table.row(row.cells(terminal));
+        }
+        output.with(|writer| if terminal { table.write_columns(writer) } else { table.write_plain(writer) })?;
+    }
+    output.finish()?;
+    if rows.is_empty() {
+        tell(format_args!("{}: there is no run", base.display()));
+    }
+    Ok(verdict)
+}
+
+/// The folders that can be an instance's, by name.
+fn instances(base: &Path) -> Result<Vec<String>, Failure> {
+    let fail = |error: std::io::Error| Failure::new(format!("cannot list {}: {error}", base.display()));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(base).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        // A name that is no id was not made by a store, and is none of its business.
+        if let Ok(name) = entry.file_name().into_string()
+            && validate_id("instance id", &name).is_ok()
+            && entry.path().is_dir()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Row {
+    fn new(base: &Path, instance: &str, listing: RunListing) -> Self {
+        let mut row = Self {
+            instance_id: instance.to_owned(),
+            run_id: listing.run_id,
+            path: listing.path.to_string_lossy().into_owned(),
+            status: None,
+            live: listing.live,
+            entries: None,
+            start_ts_init: None,
+            end_ts_init: None,
+            segments: listing.segments,
+            bytes: listing.bytes,
+            parent_run_id: None,
+            note: None,
+        };
+        match listing.manifest {
+            Ok(manifest) => row.take_manifest(base, &listing.path, manifest),
+            Err(error) => row.note = Some(error.to_string()),
+        }
+        row
+    }
+
+    fn take_manifest(&mut self, base: &Path, path: &Path, manifest: RunManifest) {
+        self.status = Some(manifest.status.as_str());
+        self.start_ts_init = Some(manifest.start_ts_init.as_u64());
+        self.end_ts_init = manifest.end_ts_init.map(|time| time.as_u64());
+        self.parent_run_id = manifest.parent_run_id;
+        if manifest.status == RunStatus::Running {
+            self.look_into(base, path);
+        } else {
+            self.entries = Some(manifest.high_watermark);
+        }
+    }
+
+    /// The manifest of a run that is not sealed does not say how far the run has come.
+    fn look_into(&mut self, base: &Path, path: &Path) {
+        let opened = open_run(path, Shown::Proven);
+        match opened.and_then(|store| store.high_watermark().map(|seq| (seq, store.recovery().map(|report| report.state)))) {
+            Ok((seq, state)) => {
+                self.entries = Some(seq);
+                if state == Some(RecoveredState::AcknowledgedDamage) {
+                    self.note = Some("acknowledged data is damaged".to_owned());
+                } else if !self.live {
+                    self.note =
+                        Some(format!("left running; seal it with: tapelog recover {} {} --apply", base.display(), self.instance_id));
+                }
+            }
+            Err(error) => self.note = Some(error.to_string()),
+        }
+    }
+
+    fn cells(&self, terminal: bool) -> [String; 9] {
+        let none = || "-".to_owned();
+        let time = |nanos: Option<u64>| nanos.map_or_else(none, |nanos| rfc3339(UnixNanos::from(nanos)));
+        [
+            self.instance_id.clone(),
+            self.run_id.clone(),
+            if self.live { "live" } else { self.status.unwrap_or("unreadable") }.to_owned(),
+            self.entries.map_or_else(none, |entries| entries.to_string()),
+            time(self.start_ts_init),
+            time(self.end_ts_init),
+            if terminal { HumanBytes(self.bytes).to_string() } else { self.bytes.to_string() },
+            self.parent_run_id.clone().unwrap_or_else(none),
+            self.note.clone().unwrap_or_else(none),
+        ]
+    }
+}

@@ -1,0 +1,100 @@
+//! A point in time: whole nanoseconds since the epoch, or RFC 3339.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tapelog::UnixNanos;
+
+use super::json;
+
+/// The time that a JSON value stands for.
+///
+/// # Errors
+///
+/// Why it stands for none.
+pub fn parse_time(value: &RawValue) -> Result<UnixNanos, String> {
+    let text = value.get();
+    if text.starts_with('"') {
+        return parse_rfc3339(&json::text(value)?);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("expected whole nanoseconds since 1970 or an RFC 3339 text, found {}", json::shorten(text)));
+    }
+    text.parse().map(UnixNanos::new).map_err(|_| format!("{} nanoseconds do not fit 64 bits", json::shorten(text)))
+}
+
+/// The time that RFC 3339 `text` stands for.
+///
+/// # Errors
+///
+/// Why it stands for none.
+pub fn parse_rfc3339(text: &str) -> Result<UnixNanos, String> {
+    check_shape(text)?;
+    let time: Timestamp = text.parse().map_err(|error| format!("{} is not an RFC 3339 time: {error}", json::shorten(text)))?;
+    u64::try_from(time.as_nanosecond())
+        .map(UnixNanos::new)
+        .map_err(|_| format!("{text} lies outside of 1970 to 2554, which 64 bits of nanoseconds span"))
+}
+
+/// The parser takes more than RFC 3339 has, and makes of a leap second the second before it.
+fn check_shape(text: &str) -> Result<(), String> {
+    let is_at = |index: usize, wanted: &[u8]| text.as_bytes().get(index).is_some_and(|byte| wanted.contains(byte));
+    let separated = is_at(4, b"-") && is_at(7, b"-") && is_at(10, b"Tt") && is_at(13, b":") && is_at(16, b":");
+    if !separated || text.contains('[') {
+        return Err(format!("{} is not an RFC 3339 time, such as 2026-01-05T14:30:00.000000001Z", json::shorten(text)));
+    }
+    if text.get(17..19) == Some("60") {
+        return Err(format!("{} is a leap second, which has no place of its own among the nanoseconds since 1970", json::shorten(text)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(json: &str) -> Result<u64, String> {
+        parse_time(&RawValue::from_string(json.to_owned()).unwrap()).map(|time| time.as_u64())
+    }
+
+    #[test]
+    fn whole_nanoseconds_are_taken_as_they_are() {
+        assert_eq!(time("0"), Ok(0));
+        assert_eq!(time("1700000000000000001"), Ok(1_700_000_000_000_000_001));
+        assert_eq!(time("18446744073709551615"), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn rfc3339_is_exact_to_the_nanosecond() {
+        assert_eq!(time(r#""1970-01-01T00:00:00Z""#), Ok(0));
+        assert_eq!(time(r#""2023-11-14T22:13:20.000000001Z""#), Ok(1_700_000_000_000_000_001));
+        assert_eq!(time(r#""2023-11-15T00:13:20.000000001+02:00""#), Ok(1_700_000_000_000_000_001));
+    }
+
+    #[test]
+    fn what_would_be_rounded_or_cut_is_refused() {
+        for json in [
+            "1.5",
+            "1.7e18",
+            "1E3",
+            "-1",
+            "18446744073709551616",
+            "true",
+            "[1]",
+            r#""""#,
+            r#""1700000000000000000""#,
+            r#""yesterday""#,
+            r#""2023-11-14T22:13:20""#,
+            r#""2023-11-14T22:13:20.0000000001Z""#,
+            r#""1969-12-31T23:59:59Z""#,
+            r#""2600-01-01T00:00:00Z""#,
+            r#""2016-12-31T23:59:60Z""#,
+            r#""20231114T221320Z""#,
+            r#""2023-11-14 22:13:20Z""#,
+            r#""2023-11-14T22:13:20Z[UTC]""#,
+            r#""2023-11-14""#,
+            "\"\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\"",
+        ] {
+            assert!(time(json).is_err(), "{json} was taken");
+        }
+    }
+}

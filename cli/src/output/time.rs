@@ -1,0 +1,24 @@
+//! Points in time for people.
+
+use jiff::Timestamp;
+use tapelog::UnixNanos;
+
+/// `time` as RFC 3339 in UTC, with all nine digits of the nanoseconds.
+pub fn rfc3339(time: UnixNanos) -> String {
+    match Timestamp::from_nanosecond(i128::from(time.as_u64())) {
+        Ok(timestamp) => format!("{timestamp:.9}"),
+        Err(_) => time.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_shown_to_the_nanosecond() {
+        assert_eq!(rfc3339(UnixNanos::from(0)), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(UnixNanos::from(1_700_000_000_000_000_001)), "2023-11-14T22:13:20.000000001Z");
+        assert_eq!(rfc3339(UnixNanos::from(u64::MAX)), "2554-07-21T23:34:33.709551615Z");
+    }
+}

@@ -1,0 +1,13 @@
+//! The command, as a user and a script meet it: the built binary, its output and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may fail loudly")]
+
+mod arguments;
+mod cat;
+mod day;
+mod ls;
+mod record;
+mod recover;
+mod signals;
+mod support;
+mod verify;
