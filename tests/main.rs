@@ -9,6 +9,7 @@
 )]
 
 mod damaged_files;
+mod failing_disk;
 mod killed_writer;
 mod model_equivalence;
 mod segment_store;
