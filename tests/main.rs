@@ -9,6 +9,7 @@
 )]
 
 mod damaged_files;
+mod failing_disk;
 mod format_document;
 mod killed_writer;
 mod model_equivalence;

@@ -31,7 +31,7 @@ mod scripted;
 pub use lock::{Lock, LockState};
 pub use mmap::Image;
 pub use os::OsStorage;
-pub(crate) use path_ops::{create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
+pub(crate) use path_ops::{StepError, create_dir_all_synced, read_exact_at, read_whole, replace_file, write_all_at};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 //!
 //! Salt and offset are part of every header's checksum, so a frame that validates where it stands
 //! was written there by this segment's writer. A number is written once in the life of a run, so
-//! such an entry is the one that was acknowledged, whatever is damaged around it.
+//! such an entry is the one that was acknowledged, whatever is damaged around it. An anchor has no
+//! number of its own: only the commit right behind it tells whether it was acknowledged.
 
 use crate::error::EventStoreError;
+use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
 use crate::format::frame::Kind;
 use crate::format::salt::Salt;
@@ -12,20 +14,27 @@ use crate::segment::tip::FIRST_FRAME;
 use crate::segment::walk::look_ahead;
 use crate::segment::window::Window;
 
-/// A frame that was found behind damage.
+/// An entry that was found behind damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) seq: u64,
     pub(crate) offset: u64,
 }
 
-/// Every entry and anchor of a segment whose header is intact.
+/// An anchor that was found behind damage, with its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundAnchor {
+    pub(crate) commit_no: u64,
+    pub(crate) offset: u64,
+}
+
+/// Every entry of a segment whose header is intact, and every anchor that is whole.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Salvage {
     /// Entries by number; their bodies may be damaged.
     entries: Vec<Found>,
-    /// Anchors whose bodies are intact, in the order of the file.
-    pub(crate) anchors: Vec<Found>,
+    /// In the order of the file.
+    anchors: Vec<FoundAnchor>,
     /// The largest `ts_init` among entries that are intact and not past the bound.
     pub(crate) max_ts_init: Option<u64>,
 }
@@ -34,23 +43,35 @@ impl Salvage {
     /// Looks through a whole segment for records up to the entry `seq_max`.
     pub(crate) fn collect(window: &mut Window<'_>, salt: &Salt, seq_max: u64) -> Result<Self, EventStoreError> {
         let mut salvage = Self::default();
+        // The last anchor without its commit yet, and where that would begin.
+        let mut anchor = None;
         look_ahead(window, salt, FIRST_FRAME, |offset, header, body| {
+            let anchor_before = anchor.take().filter(|(_, end)| *end == offset).map(|(anchor, _)| anchor);
             if header.seq > seq_max {
                 return;
             }
-            let found = Found { seq: header.seq, offset };
             if header.kind == Kind::ENTRY {
-                salvage.entries.push(found);
+                salvage.entries.push(Found { seq: header.seq, offset });
                 if let Some(parts) = body.and_then(|body| EntryParts::decode(body).ok()) {
                     salvage.max_ts_init = salvage.max_ts_init.max(Some(parts.ts_init));
                 }
             } else if header.kind == Kind::ANCHOR && body.is_some() {
-                salvage.anchors.push(found);
+                anchor = Some((offset, offset + header.frame_len()));
+            } else if header.kind == Kind::COMMIT
+                && let Some(Ok(commit)) = body.map(|body| Commit::decode_body(body, salt, offset, header.seq))
+                && let Some(offset) = anchor_before
+            {
+                salvage.anchors.push(FoundAnchor { commit_no: commit.commit_no, offset });
             }
         })?;
         salvage.entries.sort_by_key(|found| (found.seq, found.offset));
         salvage.entries.dedup_by_key(|found| found.seq);
         Ok(salvage)
+    }
+
+    /// Where the newest anchor stands that was recorded up to a commit.
+    pub(crate) fn newest_anchor(&self, commit_no_max: u64) -> Option<u64> {
+        self.anchors.iter().rev().find(|anchor| anchor.commit_no <= commit_no_max).map(|anchor| anchor.offset)
     }
 
     /// Where the entry `seq` stands, if its header is intact.
@@ -86,8 +107,21 @@ mod tests {
         assert_eq!(salvage.seqs().map(|found| found.seq).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
         assert_eq!((salvage.offset_of(1), salvage.offset_of(8)), (None, None));
         assert_eq!((salvage.next_seq(0), salvage.next_seq(3), salvage.next_seq(8)), (Some(2), Some(3), None));
-        assert_eq!(salvage.anchors, [Found { seq: 5, offset: written.batches[1].0 }]);
+        assert_eq!(salvage.newest_anchor(2), Some(written.batches[1].0));
+        assert_eq!(salvage.newest_anchor(1), None, "the first commit was acknowledged, and the anchor's was not");
         assert_eq!(salvage.max_ts_init, Some(998), "the damaged entry had the largest");
+    }
+
+    #[test]
+    fn an_anchor_without_its_commit_was_never_recorded() {
+        let mut written = Written::new();
+        let anchor = |buffer: &mut crate::segment::batch::BatchBuffer| buffer.push_record(Kind::ANCHOR, b"anchor");
+        written.entries(&[100; 2]).batch(anchor).batch(anchor);
+        let mut bytes = written.padded(16 << 10);
+        let end = usize::try_from(written.batches[2].1).unwrap();
+        bytes[end - 1] ^= 1;
+        let salvage = Salvage::collect(&mut Window::over_slice(&bytes, path()), &salt(), 2).unwrap();
+        assert_eq!(salvage.newest_anchor(u64::MAX), Some(written.batches[1].0));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! process that made a spare uses it, through the descriptor that made it: a file opened by name
 //! after a crash may have lost a sync error that its maker would have seen.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,8 +30,14 @@ pub(crate) struct Spare {
 #[derive(Debug)]
 pub(crate) struct SpareFailure {
     pub(crate) error: EventStoreError,
-    /// The folder sync failed: its names are undefined, and the store must latch.
+    /// The folder is gone, or its sync failed so that its names are undefined: the store must latch.
     pub(crate) folder: bool,
+}
+
+impl From<EventStoreError> for SpareFailure {
+    fn from(error: EventStoreError) -> Self {
+        Self { error, folder: false }
+    }
 }
 
 /// Makes a spare: `<name>.tmp` exclusively, zeros, header page, sync, rename, folder sync.
@@ -42,14 +49,14 @@ pub(crate) fn make_spare(storage: &dyn Storage, folder: &Path, page: HeaderPage,
     let temporary = folder.join(file_name::temporary(&name));
     let file = match fill(storage, &temporary, &page, len) {
         Ok(file) => file,
-        Err(error) => {
+        Err(failure) => {
             let _ = storage.remove_file(&temporary);
-            return Err(SpareFailure { error, folder: false });
+            return Err(failure);
         }
     };
     if let Err(error) = storage.rename(&temporary, &path) {
         let _ = storage.remove_file(&temporary);
-        return Err(SpareFailure { error: EventStoreError::from_io("rename", &temporary, &error), folder: false });
+        return Err(EventStoreError::from_io("rename", &temporary, &error).into());
     }
     if let Err(error) = storage.sync_dir(folder) {
         return Err(SpareFailure { error: EventStoreError::from_io("sync the folder", folder, &error), folder: true });
@@ -57,14 +64,18 @@ pub(crate) fn make_spare(storage: &dyn Storage, folder: &Path, page: HeaderPage,
     Ok(Spare { page, path, file, len })
 }
 
-fn fill(storage: &dyn Storage, temporary: &Path, page: &HeaderPage, len: u64) -> Result<Arc<dyn File>, EventStoreError> {
+fn fill(storage: &dyn Storage, temporary: &Path, page: &HeaderPage, len: u64) -> Result<Arc<dyn File>, SpareFailure> {
     match storage.remove_file(temporary) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(EventStoreError::from_io("remove the leftover", temporary, &error));
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(EventStoreError::from_io("remove the leftover", temporary, &error).into());
         }
         _ => {}
     }
-    let file = storage.open(temporary, OpenMode::CreateNew).map_err(|error| EventStoreError::from_io("create", temporary, &error))?;
+    let file = storage.open(temporary, OpenMode::CreateNew).map_err(|error| SpareFailure {
+        error: EventStoreError::from_io("create", temporary, &error),
+        // A file that is to be new can only miss the folder that it is to be in.
+        folder: error.kind() == ErrorKind::NotFound,
+    })?;
     let write_error = |error: std::io::Error| EventStoreError::from_io("write", temporary, &error);
     fill_zeros(&*file, BLOCK_LEN, len).map_err(write_error)?;
     write_all_at(&*file, &page.encode()[..], 0).map_err(write_error)?;

@@ -3,11 +3,13 @@
 //! Nothing here changes anything: a store asks first and acts afterwards.
 
 use crate::error::EventStoreError;
+use crate::format::entry::entry_frame_len;
 use crate::limits::{
     ANCHOR_TEXT_LEN_MAX, BATCH_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, SNAPSHOT_CURSORS_MAX,
     STREAM_IDENTIFIER_LEN_MAX, TOPIC_LEN_MAX,
 };
 use crate::model::{AppendEntry, DataCursorSnapshot, MarkerManifest, RunManifest, RunStatus, SnapshotAnchor, StreamDictEntry, validate_id};
+use crate::segment::batch::COMMIT_FRAME_LEN;
 
 /// The manifest as a run begins with it.
 pub(crate) fn normalise_manifest(manifest: RunManifest) -> RunManifest {
@@ -40,7 +42,8 @@ pub(crate) fn check_writable(status: RunStatus) -> Result<(), EventStoreError> {
 pub(crate) fn check_append(status: RunStatus, high_watermark: u64, entries: &[AppendEntry]) -> Result<(), EventStoreError> {
     check_writable(status)?;
     check_batch(high_watermark, entries)?;
-    entries.iter().try_for_each(check_limits)
+    entries.iter().try_for_each(check_limits)?;
+    check_batch_len(entries)
 }
 
 /// The batch continues the log without a gap.
@@ -65,8 +68,9 @@ pub(crate) fn check_limits(append: &AppendEntry) -> Result<(), EventStoreError> 
     append.index_keys.iter().try_for_each(|key| check_limit("the index key's length in bytes", key.key.len(), KEY_LEN_MAX))
 }
 
-/// A batch is within its bound, in bytes as it lies on disk.
-pub(crate) fn check_batch_len(found: u64) -> Result<(), EventStoreError> {
+/// The batch is within its bound, in bytes as it would lie on disk, whether or not it ever does.
+fn check_batch_len(entries: &[AppendEntry]) -> Result<(), EventStoreError> {
+    let found = entries.iter().map(entry_frame_len).sum::<u64>() + COMMIT_FRAME_LEN;
     if found > BATCH_LEN_MAX {
         return Err(EventStoreError::LimitExceeded { what: "the batch's length in bytes", maximum: BATCH_LEN_MAX, found });
     }

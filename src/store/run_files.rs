@@ -9,7 +9,7 @@ use crate::format::file_name::{self, FileName};
 use crate::format::frame::Kind;
 use crate::format::genesis;
 use crate::format::header_page::HeaderPage;
-use crate::format::manifest::{self, ManifestFile, Opening};
+use crate::format::manifest::{self, ManifestFile, Opening, SealState};
 use crate::format::open::Open;
 use crate::format::root::root_zero;
 use crate::format::salt::{Salt, Stream, Uid};
@@ -77,6 +77,9 @@ pub(crate) fn read_manifest(storage: &dyn Storage, folder: &Path) -> Result<Foun
         Err(error) => return Err(EventStoreError::from_io("read", &path, &error)),
     };
     match manifest::decode_manifest::<RunManifest>(&bytes) {
+        Ok(ManifestFile { seal: SealState::Damaged(version @ FormatError::UnknownVersion { .. }), .. }) => {
+            Err(version.into_error(&path, 0))
+        }
         Ok(found) => Ok(FoundManifest::Present(Box::new(found))),
         Err(error) => match error.into_error(&path, 0) {
             version @ EventStoreError::UnsupportedVersion { .. } => Err(version),

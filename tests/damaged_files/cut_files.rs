@@ -22,12 +22,12 @@ fn lengths(run: &SmallRun) -> impl Iterator<Item = u64> {
 }
 
 /// What is answered is the front of the log; more of it the longer the file is.
-fn assert_a_front(run: &SmallRun, opened: &Opened, least: &mut u64, what: &str) {
+fn assert_a_front(opened: &Opened, least: &mut u64, what: &str) {
     let (state, answers) = opened.as_ref().unwrap_or_else(|error| panic!("{what}: {error}"));
     let readable = answers.unreadable.first().map_or(answers.high_watermark, |first| first - 1);
     let behind: Vec<_> = (readable + 1..=answers.high_watermark).collect();
     assert_eq!(answers.unreadable, behind, "{what}: {state}");
-    assert!(readable >= 7, "{what}: the segments before are whole: {state}, {answers:?}");
+    assert!(readable >= 5, "{what}: the segments before are whole: {state}, {answers:?}");
     assert!(readable >= *least, "{what}: a longer file had fewer entries: {state}, {answers:?}");
     *least = readable;
 }
@@ -41,7 +41,7 @@ fn a_crashed_run_whose_last_segment_is_cut_anywhere_is_judged_right() {
         for len in lengths(&run) {
             let what = format!("{witnessed:?}, {LAST} cut to {len} bytes");
             let recovered = trial.recover(&|folder| cut(folder, LAST, len), &what).map(|(_, state, answers)| (state, answers));
-            assert_a_front(&run, &recovered, &mut least, &what);
+            assert_a_front(&recovered, &mut least, &what);
             let (state, answers) = recovered.unwrap();
             assert!(answers.high_watermark >= run.witnessed_seq, "{what}: {state}, {answers:?}");
             if state == RecoveredState::AcknowledgedDamage {
@@ -50,7 +50,7 @@ fn a_crashed_run_whose_last_segment_is_cut_anywhere_is_judged_right() {
             } else {
                 assert!(run.log.is_end_of_a_batch(answers.high_watermark), "{what}: {state}, {answers:?}");
                 assert_eq!(answers.unreadable, [0_u64; 0], "{what}: {state}");
-                assert_eq!(answers.anchors, Some(run.log.anchors_up_to(answers.high_watermark)).filter(|_| len >= run.end.offset).or(answers.anchors));
+                assert!(answers.anchors.is_some_and(|count| count <= run.log.anchors_up_to(answers.high_watermark)), "{what}: {answers:?}");
             }
             if len >= run.end.offset {
                 assert_eq!((answers.high_watermark, answers.anchors), (run.log.last_seq(), Some(run.log.anchors())), "{what}: {state}");
@@ -83,7 +83,7 @@ fn a_sealed_run_whose_last_segment_is_cut_anywhere_answers_what_is_left() {
     for len in lengths(&run) {
         let what = format!("{LAST} cut to {len} bytes");
         let opened = trial.read_only(&|folder| cut(folder, LAST, len), &what);
-        assert_a_front(&run, &opened, &mut least, &what);
+        assert_a_front(&opened, &mut least, &what);
         assert_eq!(opened.unwrap().1.high_watermark, run.log.last_seq(), "{what}");
     }
 }
@@ -100,8 +100,8 @@ fn any_other_file_that_is_cut_costs_no_more_than_what_was_in_it() {
                 let (state, answers) = outcome.recovered.unwrap_or_else(|error| panic!("{what}: {error}"));
                 assert_eq!(answers.high_watermark, run.log.last_seq(), "{what}: {state}");
                 let lost = match name.as_str() {
-                    "00000001.seg" => 1..=5,
-                    "00000002.seg" => 6..=7,
+                    "00000001.seg" => 1..=3,
+                    "00000002.seg" => 4..=5,
                     _ => 1..=0,
                 };
                 assert!(answers.unreadable.iter().all(|seq| lost.contains(seq)), "{what}: {state}, {answers:?}");

@@ -6,5 +6,5 @@
 //! What the child records follows from a number, so that the parent knows every byte of it.
 
 mod plan;
-mod recovery_killed;
 mod recorded;
+mod recovery_killed;

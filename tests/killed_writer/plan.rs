@@ -62,8 +62,11 @@ impl Plan {
 
     pub fn store(&self, base: &Path) -> SegmentBackend {
         let mut numbers = Numbers::new(self.seed ^ 0x5eed);
-        let durability =
-            if self.buffered { Durability::Buffered { sync_every: Duration::from_millis(1 + numbers.below(8)) } } else { Durability::Synced };
+        let durability = if self.buffered {
+            Durability::Buffered { sync_every: Duration::from_millis(1 + numbers.below(8)) }
+        } else {
+            Durability::Synced
+        };
         SegmentBackend::builder(base)
             .segment_len([16 << 10, 20 << 10, 64 << 10][usize::try_from(numbers.below(3)).unwrap()])
             .spares(u32::try_from(1 + numbers.below(3)).unwrap())

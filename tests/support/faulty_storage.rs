@@ -3,7 +3,8 @@
 //! It stands in front of any other storage and uses the public interface alone. An operation that
 //! is made to fail does not reach the storage behind it: a failed write has written nothing, a
 //! failed sync has synced nothing. For a write that gets through in part, shorten writes and fail
-//! the next one.
+//! the next one. For the end of a process in the middle of what it does, cut it off after a number
+//! of changes: the change that it dies in is done by half if it is a write, and none comes after it.
 //!
 //! The journal holds the operations in the order in which they ended. A sync that is in the
 //! journal when an append is acknowledged was therefore over before.
@@ -97,6 +98,9 @@ struct State {
     rules: Vec<Rule>,
     short_writes: Vec<(String, usize)>,
     journal: Vec<Operation>,
+    /// How many more changes are done before everything is cut off.
+    changes_left: Option<usize>,
+    was_cut: bool,
 }
 
 #[derive(Debug)]
@@ -127,11 +131,24 @@ impl FaultyStorage {
         self.state().short_writes.push((path_suffix.to_owned(), len_max));
     }
 
+    /// Lets so many changes happen from now on, and then no more.
+    pub fn cut_off_after(&self, changes: usize) {
+        let mut state = self.state();
+        state.changes_left = Some(changes);
+        state.was_cut = false;
+    }
+
+    /// Whether a change was asked for that was cut off.
+    pub fn is_cut_off(&self) -> bool {
+        self.state().was_cut
+    }
+
     /// Lets everything succeed from now on that the storage behind lets succeed.
     pub fn clear_faults(&self) {
         let mut state = self.state();
         state.rules.clear();
         state.short_writes.clear();
+        state.changes_left = None;
     }
 
     /// The operations since the beginning or since the journal was cleared, in the order in which they ended.
@@ -180,9 +197,30 @@ impl FaultyStorage {
     }
 }
 
+impl OperationKind {
+    /// Whether it changes what a later process finds, or makes a change durable.
+    pub fn is_change(self) -> bool {
+        !matches!(self, Self::Open | Self::Read | Self::Map | Self::Lock)
+    }
+}
+
 impl State {
+    fn is_cut(&mut self, kind: OperationKind) -> bool {
+        match &mut self.changes_left {
+            Some(0) => {
+                self.was_cut |= kind.is_change();
+                kind.is_change()
+            }
+            Some(left) => {
+                *left -= usize::from(kind.is_change());
+                false
+            }
+            None => false,
+        }
+    }
+
     fn next_fault(&mut self, kind: OperationKind, paths: &[&Path]) -> Option<Fault> {
-        let mut fault = None;
+        let mut fault = self.is_cut(kind).then_some(Fault::Errno(Errno::IO));
         for rule in &mut self.rules {
             if rule.kind != kind || rule.is_spent || !paths.iter().any(|path| ends_with(path, &rule.path_suffix)) {
                 continue;
@@ -271,6 +309,10 @@ impl File for FaultyFile {
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize> {
         let buffer = &buffer[..buffer.len().min(self.storage.write_len_max(&self.path))];
         let asked = buffer.len() as u64;
+        if self.storage.state().changes_left == Some(0) && !self.storage.is_cut_off() {
+            // The process dies in this write; what it was to answer is nobody's any more.
+            let _ = self.inner.write_at(&buffer[..buffer.len() / 2], offset);
+        }
         self.perform(OperationKind::Write, (offset, asked), || self.inner.write_at(buffer, offset), |len| *len as u64)
     }
 

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use tapelog::{AppendEntry, EventStore, EventStoreEntry, EventStoreError, IndexKind, RunManifest, ScanDirection, SegmentBackend, SnapshotAnchor};
+use tapelog::{
+    AppendEntry, EventStore, EventStoreEntry, EventStoreError, IndexKind, RunManifest, ScanDirection, SegmentBackend, SnapshotAnchor,
+};
 
 /// Everything that was given to a store, in order.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +103,9 @@ impl Log {
                     assert!(seq <= high_watermark, "{what}: entry {seq} lies past the high-watermark {high_watermark}");
                     assert_eq!(&entry, &self.entries[usize::try_from(seq).unwrap() - 1], "{what}");
                 }
-                Ok(None) => assert!(seq == 0 || seq > high_watermark, "{what}: entry {seq} of {high_watermark} passes for one that never was"),
+                Ok(None) => {
+                    assert!(seq == 0 || seq > high_watermark, "{what}: entry {seq} of {high_watermark} passes for one that never was")
+                }
                 Err(error) => {
                     assert!(is_damage(&error), "{what}: entry {seq}: {error:?}");
                     assert!(0 < seq && seq <= high_watermark, "{what}: entry {seq}: {error:?}");
@@ -121,7 +125,7 @@ impl Log {
 
     fn check_ranges(&self, store: &dyn EventStore, high_watermark: u64, unreadable: &[u64], what: &dyn Display) {
         let middle = high_watermark / 2;
-        for (from, to) in [(1, high_watermark), (1, u64::MAX), (middle, high_watermark), (1, middle), (high_watermark, high_watermark + 3)] {
+        for (from, to) in [(1, u64::MAX), (1, middle), (middle, high_watermark + 3)] {
             let asked = from.max(1)..=to.min(high_watermark);
             let is_readable = !unreadable.iter().any(|seq| asked.contains(seq));
             for direction in [ScanDirection::Forward, ScanDirection::Reverse] {

@@ -3,14 +3,17 @@
 //! Indexes are derived: a file that is missing, damaged or not bound to its segment is never
 //! believed, not even for a miss. What it would have said is made from the segment instead.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
 
 use crate::error::EventStoreError;
 use crate::format::file_name;
 use crate::format::key_index::KeyIndex;
 use crate::format::sparse_index::{IndexBinding, SparseIndex, SparsePoint};
-use crate::io::{OpenMode, Storage, read_whole};
+use crate::io::{File, OpenMode, Storage, read_whole};
 use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::segment::active::ActiveSegment;
 use crate::segment::index_build::{IndexCollector, IndexMaterial};
@@ -18,7 +21,7 @@ use crate::segment::salvage::Salvage;
 use crate::segment::tip::{FIRST_FRAME, Tip};
 use crate::segment::walk::{BatchWalk, Step};
 use crate::store::reading::segment_source::{ReadPath, SegmentBytes, SegmentSource};
-use crate::store::run_files::{RunIdentity, read_open};
+use crate::store::run_files::{RunIdentity, read_open, read_page};
 
 /// Most bytes of an index file: every entry of the largest segment, with all the keys that fit.
 const INDEX_LEN_MAX: usize = 4 << 30;
@@ -130,18 +133,36 @@ pub(crate) struct HandleContext<'a> {
 impl Handle {
     fn open(context: &HandleContext<'_>, segment: &ReadSegment) -> Result<Self, EventStoreError> {
         let path = context.folder.join(file_name::segment(segment.ordinal));
-        let file = context.storage.open(&path, OpenMode::Read).map_err(|error| EventStoreError::from_io("open", &path, &error))?;
-        let bytes = match context.read_path {
-            ReadPath::Map => match file.map(segment.end) {
-                Ok(bytes) => SegmentBytes::Map(bytes),
-                // A file that is shorter than it should be is read by position, to find out how far it goes.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => SegmentBytes::File(file),
-                Err(error) => return Err(EventStoreError::from_io("map", &path, &error)),
-            },
-            ReadPath::Positional => SegmentBytes::File(file),
+        let bytes = match context.storage.open(&path, OpenMode::Read) {
+            // Of a segment that is gone nothing can be reached: to a reader it is an empty one.
+            Err(error) if error.kind() == ErrorKind::NotFound => SegmentBytes::Map(Bytes::new()),
+            opened => {
+                let file = opened.map_err(|error| EventStoreError::from_io("open", &path, &error))?;
+                Self::open_bytes(context, segment, &path, file)?
+            }
         };
         let source = SegmentSource { path, salt: context.identity.salt(segment.ordinal), end: segment.end, bytes };
+        // A damaged page costs nothing, because every frame is bound to its segment. A page of another
+        // version says that the frames may mean something else than this build takes them for.
+        read_page(&mut source.point_window())?;
         Ok(Self { source, points: OnceLock::new(), keys: OnceLock::new(), rebuilt: OnceLock::new(), salvage: OnceLock::new() })
+    }
+
+    fn open_bytes(
+        context: &HandleContext<'_>,
+        segment: &ReadSegment,
+        path: &Path,
+        file: Arc<dyn File>,
+    ) -> Result<SegmentBytes<'static>, EventStoreError> {
+        match context.read_path {
+            ReadPath::Map => match file.map(segment.end) {
+                Ok(bytes) => Ok(SegmentBytes::Map(bytes)),
+                // A file that is shorter than it should be is read by position, to find out how far it goes.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(SegmentBytes::File(file)),
+                Err(error) => Err(EventStoreError::from_io("map", path, &error)),
+            },
+            ReadPath::Positional => Ok(SegmentBytes::File(file)),
+        }
     }
 
     /// The sparse points of the segment; none where they cannot be made, because it is damaged.
@@ -218,7 +239,7 @@ fn read_index<T>(
     context: &HandleContext<'_>,
     segment: &ReadSegment,
     name: &str,
-    decode: impl FnOnce(bytes::Bytes, &IndexBinding) -> Result<T, crate::format::FormatError>,
+    decode: impl FnOnce(Bytes, &IndexBinding) -> Result<T, crate::format::FormatError>,
 ) -> Option<T> {
     let binding = binding(context.identity, segment)?;
     // Whatever is wrong with an index, the segment itself answers.

@@ -15,9 +15,10 @@ use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
 use crate::format::file_name;
 use crate::format::frame::Kind;
-use crate::segment::batch::Claim;
+use crate::format::salt::Salt;
+use crate::segment::batch::{COMMIT_FRAME_LEN, Claim};
 use crate::segment::tip::{FIRST_FRAME, Tip};
-use crate::segment::walk::{Batch, BatchWalk, Frame, RecordVisitor, Step, StopReason, look_ahead};
+use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at, look_ahead};
 use crate::segment::window::Window;
 use crate::store::recovery::outcome::{BreakPoint, Discarded, LogPoint, RecoveredState, RecoveryReport, Witness};
 use crate::store::recovery::watermark_file;
@@ -84,9 +85,10 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// The last entry that was acknowledged, as far as anything proves it.
-    pub(crate) fn acknowledged_seq(&self) -> u64 {
-        if self.proven.commit_no > self.end.state.commit_no { self.proven.seq } else { self.end.state.seq }
+    /// The last commit that was acknowledged, as far as anything proves it.
+    pub(crate) fn acknowledged(&self) -> Claim {
+        let end = Claim { commit_no: self.end.state.commit_no, seq: self.end.state.seq };
+        if self.proven.commit_no > end.commit_no { self.proven } else { end }
     }
 
     /// The judgement as a value for the caller.
@@ -218,13 +220,15 @@ pub(crate) fn judge(
 }
 
 impl Judge<'_> {
-    /// Begins at the newest witness, if one look at every segment up to it finds them in order.
-    /// Otherwise the walk begins at the start and finds out what is wrong.
+    /// Begins at the newest witness, if one look at every segment up to it finds them in order, and
+    /// the commit that it names right before the place that it names. Otherwise the walk begins at
+    /// the start and finds out what is wrong.
     fn begin_at(&mut self, listed: &[ListedSegment], tip: Tip) -> Result<(), EventStoreError> {
         if tip.state.commit_no == 0 {
             return Ok(());
         }
         let mut bases: Vec<Tip> = Vec::new();
+        let mut len_before = 0;
         for ordinal in 1..=tip.position.ordinal {
             if !listed.iter().any(|segment| segment.ordinal == ordinal) {
                 return Ok(());
@@ -242,10 +246,14 @@ impl Judge<'_> {
             let continues = base.position.ordinal == ordinal - 1
                 && bases.last().is_none_or(|before| before.state.commit_no < base.state.commit_no && before.state.seq <= base.state.seq);
             let reaches = base.state.commit_no < tip.state.commit_no && base.state.seq <= tip.state.seq;
-            if !continues || !reaches || (ordinal == tip.position.ordinal && tip.position.offset > file.len) {
+            if !continues || !reaches || base.position.offset > len_before {
+                return Ok(());
+            }
+            if ordinal == tip.position.ordinal && !ends_with(&mut window, &self.identity.salt(ordinal), &tip)? {
                 return Ok(());
             }
             bases.push(base);
+            len_before = file.len;
         }
         let ends = bases.iter().skip(1).chain(std::iter::once(&tip));
         self.chain =
@@ -277,6 +285,7 @@ impl Judge<'_> {
                 break;
             };
             let mut window = file.scan();
+            window.hold_from(Some(FIRST_FRAME));
             let page = read_page(&mut window)?;
             let faults = page_faults(&mut window)?;
             let salt = self.identity.salt(ordinal);
@@ -320,6 +329,10 @@ impl Judge<'_> {
     ) -> Result<Option<(u32, u64, StopReason)>, EventStoreError> {
         let mut base = base;
         while !self.at_bound() {
+            let from = base.map_or(walk.offset(), |_| FIRST_FRAME);
+            // Only what nothing proves durable is written once more, from the bytes that are judged now.
+            let is_proven = self.tip.state.commit_no < self.proof.claim.commit_no;
+            walk.window().hold_from((!is_proven).then_some(from));
             let batch = match walk.next_batch(&mut self.hashes)? {
                 Step::Batch(batch) => batch,
                 Step::Stop { offset, reason } => return Ok((reason != StopReason::Unwritten).then_some((ordinal, offset, reason))),
@@ -327,7 +340,6 @@ impl Judge<'_> {
             self.proof.raise(&batch.commit, ordinal, batch.commit_offset);
             self.unknown_records += u64::from(batch.unknown_records);
             self.tip = Tip { state: *walk.state(), position: crate::format::chain::Position { ordinal, offset: batch.end } };
-            let from = if base.is_some() { FIRST_FRAME } else { batch.start };
             if let Some(base) = base.take() {
                 self.chain.push(ChainSegment { ordinal, base, end: self.tip });
             } else if let Some(segment) = self.chain.last_mut() {
@@ -456,6 +468,20 @@ impl Judge<'_> {
             report,
         }
     }
+}
+
+/// Whether the commit of a tip stands right before the tip's place.
+fn ends_with(window: &mut Window<'_>, salt: &Salt, tip: &Tip) -> Result<bool, EventStoreError> {
+    let Some(offset) = tip.position.offset.checked_sub(COMMIT_FRAME_LEN) else {
+        return Ok(false);
+    };
+    let FrameStep::Frame(frame) = frame_at(window, salt, offset)? else {
+        return Ok(false);
+    };
+    let commit = Commit::decode_body(frame.body, salt, offset, frame.header.seq);
+    Ok(frame.header.kind == Kind::COMMIT
+        && frame.header.seq == tip.state.seq
+        && commit.is_ok_and(|commit| commit.commit_no == tip.state.commit_no && commit.root == tip.state.root))
 }
 
 /// A tip as a value for the caller.

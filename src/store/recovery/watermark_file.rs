@@ -1,9 +1,10 @@
 //! WATERMARK as a witness: reading both slots, and writing them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::EventStoreError;
+use crate::error::{Corruption, EventStoreError};
 use crate::format::file_name;
 use crate::format::watermark::{FILE_LEN, SLOT_LEN, SLOT_OFFSETS, Watermark};
 use crate::io::{File, OpenMode, Storage, read_exact_at, write_all_at};
@@ -19,36 +20,21 @@ pub(crate) struct WitnessedTip {
     pub(crate) notes: Vec<String>,
 }
 
-/// Reads both slots.
+/// Reads both slots as those of a run.
 ///
 /// # Errors
 /// Where the file cannot be read, or has a version that this build does not know.
 pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity) -> Result<WitnessedTip, EventStoreError> {
-    let path = folder.join(file_name::WATERMARK);
     let mut found = WitnessedTip::default();
-    let file = match storage.open(&path, OpenMode::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            found.notes.push("WATERMARK is missing".to_owned());
-            return Ok(found);
-        }
-        Err(error) => return Err(EventStoreError::from_io("open", &path, &error)),
+    let Some((len, slots)) = read_slots(storage, folder)? else {
+        found.notes.push("WATERMARK is missing".to_owned());
+        return Ok(found);
     };
-    let len = file.len().map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
     if len != FILE_LEN {
         found.notes.push(format!("WATERMARK is {len} bytes long, and should be {FILE_LEN}"));
     }
-    for (index, offset) in SLOT_OFFSETS.into_iter().enumerate() {
-        let mut slot = vec![0; SLOT_LEN];
-        match read_exact_at(&*file, &mut slot, offset) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                found.notes.push(format!("slot {index} of WATERMARK is cut off"));
-                continue;
-            }
-            Err(error) => return Err(EventStoreError::from_io("read", &path, &error)),
-        }
-        match Watermark::decode_slot(&slot) {
+    for (index, slot) in slots.into_iter().enumerate() {
+        match slot {
             Ok(watermark) if watermark.uid == identity.uid && watermark.stream == identity.stream => {
                 let tip = Tip { state: watermark.state, position: watermark.position };
                 if found.tip.is_none_or(|best| best.state.commit_no <= tip.state.commit_no) {
@@ -56,13 +42,49 @@ pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity)
                 }
             }
             Ok(_) => found.notes.push(format!("slot {index} of WATERMARK belongs to another run")),
-            Err(error) => match error.into_error(&path, offset) {
-                version @ EventStoreError::UnsupportedVersion { .. } => return Err(version),
-                damage => found.notes.push(format!("slot {index} of WATERMARK is damaged ({damage})")),
-            },
+            Err(damage) => found.notes.push(format!("slot {index} of WATERMARK is damaged ({damage})")),
         }
     }
     Ok(found)
+}
+
+/// Whether WATERMARK says, of whatever run it is, that something was committed.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn tells_of_a_commit(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
+    let slots = read_slots(storage, folder)?.map(|(_, slots)| slots).unwrap_or_default();
+    Ok(slots.iter().flatten().any(|watermark| watermark.state.commit_no > 0))
+}
+
+/// What stands in a slot, or what is wrong with it.
+type Slot = Result<Watermark, EventStoreError>;
+
+/// The length of the file, and what stands in its slots; `None` where it is missing.
+fn read_slots(storage: &dyn Storage, folder: &Path) -> Result<Option<(u64, Vec<Slot>)>, EventStoreError> {
+    let path = folder.join(file_name::WATERMARK);
+    let file = match storage.open(&path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(EventStoreError::from_io("open", &path, &error)),
+    };
+    let len = file.len().map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
+    let mut slots = Vec::with_capacity(SLOT_OFFSETS.len());
+    for offset in SLOT_OFFSETS {
+        let mut bytes = vec![0; SLOT_LEN];
+        let slot = match read_exact_at(&*file, &mut bytes, offset) {
+            Ok(()) => Watermark::decode_slot(&bytes).map_err(|error| error.into_error(&path, offset)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(Corruption::at(&path, offset, "a slot", "the end of the file").into())
+            }
+            Err(error) => return Err(EventStoreError::from_io("read", &path, &error)),
+        };
+        match slot {
+            Err(version @ EventStoreError::UnsupportedVersion { .. }) => return Err(version),
+            other => slots.push(other),
+        }
+    }
+    Ok(Some((len, slots)))
 }
 
 /// The watermark file of a run that is being written or recovered.
@@ -79,7 +101,7 @@ impl WatermarkFile {
         let path = folder.join(file_name::WATERMARK);
         let temporary = folder.join(file_name::temporary(file_name::WATERMARK));
         match storage.remove_file(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(EventStoreError::from_io("remove the leftover", &temporary, &error));
             }
             _ => {}
@@ -103,7 +125,7 @@ impl WatermarkFile {
         let path = folder.join(file_name::WATERMARK);
         match storage.open(&path, OpenMode::ReadWrite) {
             Ok(file) => Ok(Some(Self { path, file, next_slot: 0 })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(EventStoreError::from_io("open", &path, &error)),
         }
     }

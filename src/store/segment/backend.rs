@@ -318,7 +318,7 @@ impl SegmentBackend {
                 }
                 check_folder_name(&folder, &found.opening.manifest)?;
             }
-            FoundManifest::Missing if !create::any_segment_has_a_body(&*self.storage, &folder)? => {
+            FoundManifest::Missing if !create::holds_a_run(&*self.storage, &folder)? => {
                 create::remove_leftovers(&*self.storage, &folder)?;
                 let shared = create::create(self.storage.clone(), &folder, manifest, self.options)?;
                 self.state = State::Live(Box::new(LiveRun::begin(shared, lock)?));

@@ -9,6 +9,7 @@ use crate::format::file_name;
 use crate::format::manifest::{ManifestFile, SealSection, SealState, SealedDamage};
 use crate::io::{Lock, Storage};
 use crate::model::{EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::segment::batch::Claim;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::ReadSegment;
 use crate::store::reading::run_reader::RunReader;
@@ -16,7 +17,8 @@ use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::{Depth, Judgement, judge, point};
 use crate::store::recovery::outcome::{LogPoint, RecoveredState, RecoveryReport, Witness};
 use crate::store::recovery::repair::repair;
-use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, list_segments, read_manifest};
+use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, read_manifest};
+use crate::store::segment::create::holds_a_run;
 use crate::store::segment::live::{FirstKeys, end_ts_init};
 use crate::store::segment::options::Options;
 use crate::store::segment::seal;
@@ -68,8 +70,8 @@ pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdent
             check_folder_name(folder, &identity.manifest)?;
             return Ok((identity, note));
         }
-        FoundManifest::Missing if !holds_segments(storage, folder) => {
-            return Err(EventStoreError::Backend(format!("no run in {}: it holds neither a MANIFEST nor a segment", folder.display())));
+        FoundManifest::Missing if !holds_a_run(storage, folder)? => {
+            return Err(EventStoreError::Backend(format!("no run in {}: it holds neither a MANIFEST nor an entry", folder.display())));
         }
         FoundManifest::Missing => {
             let path = folder.join(file_name::MANIFEST);
@@ -87,16 +89,12 @@ pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdent
     }
 }
 
-/// Whether there is a segment file in a folder, which need not exist.
-fn holds_segments(storage: &dyn Storage, folder: &Path) -> bool {
-    list_segments(storage, folder).is_ok_and(|segments| !segments.is_empty())
-}
-
-/// The reader of a judged run.
+/// The reader of a judged run; of a damaged one, of everything in it that is intact up to what was `acknowledged`.
 fn judged_reader(
     storage: &Arc<dyn Storage>,
     folder: &Path,
     judgement: &Judgement,
+    acknowledged: Option<Claim>,
     options: Options,
     read_path: ReadPath,
 ) -> Result<JudgedReader, EventStoreError> {
@@ -104,19 +102,18 @@ fn judged_reader(
     let new_reader =
         |segments| RunReader::new(storage.clone(), folder.to_owned(), identity.clone(), read_path, options.index_spacing, segments);
     let chained: Vec<_> = judgement.chain.iter().map(|segment| chained_segment(segment.ordinal, segment.base, &segment.end)).collect();
-    if !judgement.damaged {
+    let Some(acknowledged) = acknowledged else {
         return Ok(JudgedReader {
             reader: new_reader(chained),
             anchor: judgement.end.state.anchor,
             max_ts_init: max_ts_init(&judgement.end),
         });
-    }
-    let acknowledged = judgement.acknowledged_seq();
+    };
     let end_ordinal = judgement.end.position.ordinal;
     let mut segments: Vec<_> = chained.into_iter().filter(|segment| segment.ordinal < end_ordinal).collect();
     let mut anchor = judgement.end.state.anchor;
     let mut largest = max_ts_init(&judgement.end);
-    let probe = new_reader(Vec::new()).damaged(acknowledged);
+    let probe = new_reader(Vec::new()).damaged(acknowledged.seq);
     for listed in judgement.listed.iter().filter(|listed| listed.ordinal >= end_ordinal) {
         let mut segment = ReadSegment {
             ordinal: listed.ordinal,
@@ -128,20 +125,19 @@ fn judged_reader(
             end_root: None,
             pending: None,
         };
-        let salvage = probe.handle(&segment)?.salvage(acknowledged)?;
-        let Some((first, last)) = salvage.seqs().next().zip(salvage.seqs().last()) else {
-            continue;
-        };
-        (segment.first_seq, segment.last_seq) = (first.seq, last.seq);
-        if let Some(found) = salvage.anchors.last() {
-            anchor = Some(Position { ordinal: listed.ordinal, offset: found.offset });
+        let salvage = probe.handle(&segment)?.salvage(acknowledged.seq)?;
+        if let Some((first, last)) = salvage.seqs().next().zip(salvage.seqs().last()) {
+            (segment.first_seq, segment.last_seq) = (first.seq, last.seq);
+        }
+        if let Some(offset) = salvage.newest_anchor(acknowledged.commit_no) {
+            anchor = Some(Position { ordinal: listed.ordinal, offset });
         }
         largest = largest.max(salvage.max_ts_init);
         segments.push(segment);
     }
     // A number is written once; a segment that repeats earlier numbers is out of its place.
     segments.sort_by_key(|segment| (segment.first_seq, segment.last_seq));
-    Ok(JudgedReader { reader: new_reader(segments).damaged(acknowledged), anchor, max_ts_init: largest })
+    Ok(JudgedReader { reader: new_reader(segments).damaged(acknowledged.seq), anchor, max_ts_init: largest })
 }
 
 struct JudgedReader {
@@ -183,8 +179,9 @@ impl ClosedRun {
         if !judgement.damaged {
             repair(&**storage, folder, &judgement)?;
         }
-        let judged = judged_reader(storage, folder, &judgement, options, options.read_path)?;
-        let high_watermark = judgement.acknowledged_seq();
+        let acknowledged = judgement.acknowledged();
+        let judged = judged_reader(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.read_path)?;
+        let high_watermark = acknowledged.seq;
         Ok(Self {
             reader: judged.reader,
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
@@ -208,10 +205,13 @@ impl ClosedRun {
         let (identity, note) = identify(&**storage, folder)?;
         let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         // Files of a run that somebody else may be writing or cutting are never mapped.
-        let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
-        let tip = if shown == Shown::Written || judgement.damaged { judgement.end } else { judgement.proven_tip };
-        let (anchor, high_watermark) =
-            if judgement.damaged { (judged.anchor, judgement.acknowledged_seq()) } else { (tip.state.anchor, tip.state.seq) };
+        let acknowledged = judgement.damaged.then(|| judgement.acknowledged());
+        let judged = judged_reader(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
+        let tip = if shown == Shown::Written { judgement.end } else { judgement.proven_tip };
+        let (anchor, high_watermark) = match acknowledged {
+            Some(acknowledged) => (judged.anchor, acknowledged.seq),
+            None => (tip.state.anchor, tip.state.seq),
+        };
         Ok(Self {
             reader: judged.reader,
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
@@ -238,13 +238,14 @@ impl ClosedRun {
         check_folder_name(folder, &identity.manifest)?;
         let manifest = sealed_manifest(&identity.manifest, &section);
         let closed = Closed::Sealed { by_path };
-        if section.damage.is_some() {
+        if let Some(damage) = &section.damage {
             let judgement = judge(&**storage, folder, &identity, None, Depth::Full, &mut |_| {})?;
-            let judged = judged_reader(storage, folder, &judgement, options, ReadPath::Positional)?;
-            let reader = judged.reader.damaged(section.high_watermark);
+            // What the seal says was acknowledged, whatever its witnesses have become since.
+            let acknowledged = Claim { commit_no: damage.end_commit_no.max(damage.proven_commit_no), seq: section.high_watermark };
+            let judged = judged_reader(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
             return Ok(Self {
-                reader,
+                reader: judged.reader,
                 high_watermark: section.high_watermark,
                 manifest,
                 report,
@@ -320,7 +321,7 @@ impl ClosedRun {
             seal::cut_by_name(storage, &folder, &judgement.end)?;
             self.reader.close_files();
             if options.indexes {
-                seal::make_missing_indexes(storage, &self.reader);
+                seal::make_missing_indexes(storage, &self.reader)?;
             }
             let section = SealSection { segments: seal::segment_table(self.reader.segments(), &judgement.end), ..section };
             seal::write_manifest(storage, &folder, self.reader.identity(), &section)?;

@@ -1,7 +1,7 @@
 //! How a run comes into being: folders, lock, spares, WATERMARK, and last MANIFEST.
 //!
 //! Once MANIFEST is durable the run exists. Whatever a creation that was cut off left behind has no
-//! MANIFEST and no segment with a body, and is removed by the next one.
+//! MANIFEST and tells of no entry, and is removed by the next one.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::limits::OPENING_LEN_MAX;
 use crate::model::RunManifest;
 use crate::segment::spare::{Spare, make_spare};
 use crate::segment::tip::FIRST_FRAME;
-use crate::store::recovery::watermark_file::WatermarkFile;
+use crate::store::recovery::watermark_file::{self, WatermarkFile};
 use crate::store::rules::normalise_manifest;
 use crate::store::run_files::{FoundManifest, RunIdentity, list_segments, open_segment, read_manifest};
 use crate::store::segment::background::shared::RunShared;
@@ -42,8 +42,24 @@ pub(crate) fn lock(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventSt
     lock.ok_or(EventStoreError::Locked { path })
 }
 
+/// Whether a folder without a MANIFEST holds what is left of a run, and not merely what a creation
+/// left that was cut off: a creation writes no frames, no indexes, and no commit into WATERMARK.
+///
+/// # Errors
+/// Where that cannot be read.
+pub(crate) fn holds_a_run(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
+    let entries = match storage.list(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        listed => listed.map_err(|error| EventStoreError::from_io("list", folder, &error))?,
+    };
+    let is_index = |name| matches!(FileName::parse(name), FileName::SparseIndex(_) | FileName::KeyIndex(_));
+    Ok(entries.iter().any(|entry| !entry.is_dir && is_index(&entry.name))
+        || any_segment_has_a_body(storage, folder)?
+        || watermark_file::tells_of_a_commit(storage, folder)?)
+}
+
 /// Whether a segment holds anything behind its header page.
-pub(crate) fn any_segment_has_a_body(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
+fn any_segment_has_a_body(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
     for segment in list_segments(storage, folder)? {
         let Some(file) = open_segment(storage, folder, segment.ordinal)? else {
             continue;
@@ -69,8 +85,13 @@ pub(crate) fn remove_leftovers(storage: &dyn Storage, folder: &Path) -> Result<(
     let entries = storage.list(folder).map_err(|error| EventStoreError::from_io("list", folder, &error))?;
     for entry in entries.iter().rev().filter(|entry| !entry.is_dir) {
         let ours = match FileName::parse(&entry.name) {
-            FileName::Segment(_) | FileName::SparseIndex(_) | FileName::KeyIndex(_) | FileName::Watermark | FileName::Temporary => true,
-            FileName::Manifest | FileName::Lock | FileName::Markers | FileName::Foreign => false,
+            FileName::Segment(_) | FileName::Watermark | FileName::Temporary => true,
+            FileName::SparseIndex(_)
+            | FileName::KeyIndex(_)
+            | FileName::Manifest
+            | FileName::Lock
+            | FileName::Markers
+            | FileName::Foreign => false,
         };
         if ours {
             let path = folder.join(&entry.name);

@@ -9,7 +9,7 @@ use crate::io::{LockState, Storage};
 use crate::model::{RunId, RunManifest, validate_id};
 use crate::store::run_files::{FoundManifest, check_folder_name, read_manifest};
 use crate::store::segment::closed::{identify, sealed_manifest};
-use crate::store::segment::create::any_segment_has_a_body;
+use crate::store::segment::create::holds_a_run;
 
 /// One run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn list_run(storage: &dyn Storage, folder: &Path, run_id: RunId) -> Option<RunLi
             SealState::Absent | SealState::Damaged(_) => found.opening.manifest.clone(),
         })
         .and_then(|manifest| check_folder_name(folder, &manifest).map(|()| manifest)),
-        Ok(FoundManifest::Missing) if !any_segment_has_a_body(storage, folder).unwrap_or(true) => return None,
+        Ok(FoundManifest::Missing) if !holds_a_run(storage, folder).unwrap_or(true) => return None,
         Ok(FoundManifest::Missing | FoundManifest::Damaged(_)) => identify(storage, folder).map(|(identity, _)| identity.manifest),
         Err(error) => Err(error),
     };

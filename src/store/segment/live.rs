@@ -6,14 +6,13 @@ use std::sync::Arc;
 use crate::error::EventStoreError;
 use crate::format::anchor;
 use crate::format::chain::Position;
-use crate::format::entry::entry_frame_len;
 use crate::format::frame::Kind;
 use crate::format::key_index::key_hash;
 use crate::io::Lock;
 use crate::limits::BLOCK_LEN;
 use crate::model::{AppendEntry, EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
 use crate::segment::active::ActiveSegment;
-use crate::segment::batch::{BatchBuffer, COMMIT_FRAME_LEN, Claim, opening_frames};
+use crate::segment::batch::{BatchBuffer, Claim, opening_frames};
 use crate::segment::index_build::IndexLists;
 use crate::segment::point_read::hop_to_entry;
 use crate::segment::salvage::Salvage;
@@ -96,7 +95,6 @@ impl LiveRun {
         if entries.is_empty() {
             return Ok(self.high_watermark());
         }
-        rules::check_batch_len(entries.iter().map(entry_frame_len).sum::<u64>() + COMMIT_FRAME_LEN)?;
         self.batch.clear();
         for entry in entries {
             self.batch.push_entry(entry);

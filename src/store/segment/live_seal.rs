@@ -43,6 +43,9 @@ impl LiveRun {
         }
         self.take_last_segment();
         while shared.run(BackgroundStep::BuildIndex)? {}
+        if shared.options.indexes {
+            seal::make_absent_indexes(&*shared.storage, &self.reader).map_err(latched)?;
+        }
         let section = live_section(self, status);
         seal::write_manifest(&*shared.storage, &shared.folder, &shared.identity, &section).map_err(latched)?;
         // The run is sealed: a WATERMARK that stays is ignored, and removing it can be left to anybody.

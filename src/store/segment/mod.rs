@@ -10,6 +10,7 @@ pub(crate) mod backend;
 pub(crate) mod background;
 pub(crate) mod closed;
 pub(crate) mod create;
+pub(crate) mod index_files;
 pub(crate) mod latch;
 pub(crate) mod listing;
 pub(crate) mod live;

@@ -12,6 +12,7 @@ use crate::segment::tip::Tip;
 use crate::store::reading::handles::{ReadSegment, binding, has_index_files, rebuild};
 use crate::store::reading::run_reader::RunReader;
 use crate::store::run_files::{RunIdentity, list_segments};
+use crate::store::segment::index_files::{IndexFailure, write_index_files};
 
 /// Step 3: removes the segments behind the end, the highest first, and makes that durable.
 pub(crate) fn remove_spares(storage: &dyn Storage, folder: &Path, last_ordinal: u32) -> Result<(), EventStoreError> {
@@ -39,16 +40,36 @@ pub(crate) fn cut_by_name(storage: &dyn Storage, folder: &Path, tip: &Tip) -> Re
     cut(&*file, &path, tip.position.offset)
 }
 
-/// Step 5: makes the indexes that are missing or do not fit. A failure never blocks a seal: indexes
-/// are derived, and a reader makes what it does not find.
-pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) {
-    for segment in reader.segments() {
-        // The failure is dropped on purpose, see above.
-        let _ = make_missing_index(storage, reader, segment);
+/// Step 5: makes the indexes that are missing or do not fit. That one cannot be made never blocks a
+/// seal: indexes are derived, and a reader makes what it does not find.
+///
+/// # Errors
+/// A failed sync of the folder, after which no name in it is certain.
+pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) -> Result<(), EventStoreError> {
+    reader.segments().iter().map(|segment| make_missing_index(storage, reader, segment)).try_for_each(only_if_in_doubt)
+}
+
+/// Step 5 for the run that this store wrote, whose index files are its own: makes those that could not
+/// be made before.
+///
+/// # Errors
+/// As [`make_missing_indexes`].
+pub(crate) fn make_absent_indexes(storage: &dyn Storage, reader: &RunReader) -> Result<(), EventStoreError> {
+    let is_there = |name: String| matches!(storage.stat(&reader.folder().join(name)), Ok(Some(_)));
+    let has_both = |ordinal| is_there(file_name::sparse_index(ordinal)) && is_there(file_name::key_index(ordinal));
+    let absent = reader.segments().iter().filter(|segment| !has_both(segment.ordinal));
+    absent.map(|segment| make_missing_index(storage, reader, segment)).try_for_each(only_if_in_doubt)
+}
+
+/// Of a failure to make an index only what leaves the folder in doubt is told.
+fn only_if_in_doubt(made: Result<(), IndexFailure>) -> Result<(), EventStoreError> {
+    match made {
+        Err(IndexFailure { error, folder: true }) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadSegment) -> Result<(), EventStoreError> {
+fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadSegment) -> Result<(), IndexFailure> {
     let context = reader.context();
     if has_index_files(&context, segment) {
         return Ok(());
@@ -58,10 +79,8 @@ fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadS
     let Some(binding) = binding(reader.identity(), segment).filter(|_| whole) else {
         return Ok(());
     };
-    let (sparse, keys) = index_files(&binding, &material, &mut handle.source.scan_window())?;
-    replace_file(storage, reader.folder(), &file_name::sparse_index(segment.ordinal), &sparse)?;
-    replace_file(storage, reader.folder(), &file_name::key_index(segment.ordinal), &keys)?;
-    Ok(())
+    let files = index_files(&binding, &material, &mut handle.source.scan_window())?;
+    write_index_files(storage, reader.folder(), segment.ordinal, &files)
 }
 
 /// The table of the seal section.

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 
 use crate::error::EventStoreError;
-use crate::format::file_name;
-use crate::io::replace_file;
 use crate::limits::ORDINAL_MAX;
 use crate::segment::index_build::index_files;
 use crate::segment::spare::make_spare;
@@ -12,6 +10,7 @@ use crate::segment::window::Window;
 use crate::store::reading::handles::binding;
 use crate::store::segment::background::BackgroundStep;
 use crate::store::segment::background::shared::{IndexJob, RunShared, lock};
+use crate::store::segment::index_files::{IndexFailure, write_index_files};
 use crate::store::segment::options::Durability;
 
 impl RunShared {
@@ -69,9 +68,13 @@ impl RunShared {
                     disk @ EventStoreError::Disk(_) => disk,
                     other => EventStoreError::Disk(format!("no segment could be made ready: {other}")),
                 };
+                if failure.folder {
+                    // Whoever waits for the spare is to find the latch closed.
+                    self.latch.close(error.clone());
+                }
                 self.shelf.fail(error.clone());
                 if failure.folder {
-                    return Err(self.latch.close(error));
+                    return Err(error);
                 }
             }
         }
@@ -159,26 +162,13 @@ impl RunShared {
     }
 }
 
-struct IndexFailure {
-    error: EventStoreError,
-    folder: bool,
-}
-
 /// Writes both index files of a full segment.
 fn write_indexes(shared: &RunShared, job: &IndexJob) -> Result<(), IndexFailure> {
-    let failed = |error| IndexFailure { error, folder: false };
     let Some(binding) = binding(&shared.identity, &job.segment) else {
         return Ok(());
     };
     let material = job.active.index_material();
     let files =
         job.active.with_image(job.segment.end, |image| index_files(&binding, &material, &mut Window::over_slice(image, job.active.path())));
-    let (sparse, keys) = files.map_err(failed)?;
-    for (name, contents) in [(file_name::sparse_index(job.segment.ordinal), sparse), (file_name::key_index(job.segment.ordinal), keys)] {
-        replace_file(&*shared.storage, &shared.folder, &name, &contents).map_err(|step| {
-            let folder = step.is_folder_sync();
-            IndexFailure { error: step.into(), folder }
-        })?;
-    }
-    Ok(())
+    write_index_files(&*shared.storage, &shared.folder, job.segment.ordinal, &files?)
 }
