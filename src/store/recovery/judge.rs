@@ -35,6 +35,9 @@ pub(crate) enum Depth {
     FullWithHashes,
     /// Only up to the newest witness: for a run that somebody is writing.
     Live,
+    /// Up to the end of what is whole, and nothing behind it: for a run that somebody is writing,
+    /// whose later commits may claim what was not there yet when the walk passed.
+    LiveWritten,
 }
 
 /// A segment of the chain.
@@ -206,14 +209,14 @@ pub(crate) fn judge(
         bytes_walked: 0,
         progress,
     };
-    if matches!(depth, Depth::Tail | Depth::Live)
+    if matches!(depth, Depth::Tail | Depth::Live | Depth::LiveWritten)
         && let Some(tip) = witnessed.tip
     {
         judge.begin_at(&listed, tip)?;
     }
     let walked_from = judge.tip.position.ordinal.max(1);
     judge.walk_chain()?;
-    if depth != Depth::Live {
+    if !matches!(depth, Depth::Live | Depth::LiveWritten) {
         judge.look_behind(&listed)?;
     }
     Ok(judge.conclude(listed, walked_from))

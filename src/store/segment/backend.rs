@@ -196,7 +196,8 @@ impl SegmentBackend {
         let state = self.storage.lock_state(&lock_path).map_err(|error| EventStoreError::from_io("look at", &lock_path, &error))?;
         let depth = match (state, shown) {
             (LockState::Held, Shown::Proven) => Depth::Live,
-            _ => Depth::Tail,
+            (LockState::Held, Shown::Written) => Depth::LiveWritten,
+            (LockState::Free, _) => Depth::Tail,
         };
         let run = ClosedRun::read_only(&self.storage, folder, self.options, depth, shown, &mut |_| {})?;
         self.state = State::Closed(Box::new(run));
