@@ -126,8 +126,6 @@ pub(crate) trait RecordVisitor {
 /// A batch that was accepted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch {
-    /// Where its first frame begins; for the first batch of a segment, the first record.
-    pub(crate) start: u64,
     /// Where its commit frame begins.
     pub(crate) commit_offset: u64,
     /// Where the next batch begins.
@@ -252,7 +250,7 @@ impl<'a> BatchWalk<'a> {
                     break StopReason::Root;
                 }
                 state.commit_no = commit.commit_no;
-                let batch = Batch { start, commit_offset: offset, end: frame.end(), commit, unknown_records };
+                let batch = Batch { commit_offset: offset, end: frame.end(), commit, unknown_records };
                 visitor.accept(&batch);
                 self.state = state;
                 self.offset = batch.end;

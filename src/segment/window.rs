@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn bytes(len: usize) -> Vec<u8> {
-        (0..len).map(|index| (index % 251) as u8 + 1).collect()
+        (1..=251).cycle().take(len).collect()
     }
 
     #[test]
