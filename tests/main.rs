@@ -10,8 +10,10 @@
 
 mod damaged_files;
 mod failing_disk;
+mod format_document;
 mod killed_writer;
 mod model_equivalence;
+mod rooms;
 mod segment_store;
 mod storage_seam;
 mod support;

@@ -1,7 +1,6 @@
 //! How the command ends: 0 done, 1 something is corrupt, 2 could not run.
 
 use std::fmt::Display;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,17 +38,17 @@ impl Verdict {
 
 /// Why a subcommand could not go on.
 #[derive(Debug)]
-pub enum Failure {
-    /// What to tell, and what to make of the end.
-    Told(String, Verdict),
-    /// Nobody reads the output any more: the end, and not a failure.
-    OutputClosed,
+pub struct Failure {
+    /// What to tell.
+    pub message: String,
+    /// What to make of the end.
+    pub verdict: Verdict,
 }
 
 impl Failure {
     /// Something that could not be done.
     pub fn new(message: impl Display) -> Self {
-        Self::Told(message.to_string(), Verdict::Incomplete)
+        Self { message: message.to_string(), verdict: Verdict::Incomplete }
     }
 
     /// What a store refused or found at `path`.
@@ -57,13 +56,8 @@ impl Failure {
         let shown = path.display().to_string();
         let message = error.to_string();
         // Most errors name the path already.
-        let told = if message.contains(&shown) { message } else { format!("{shown}: {message}") };
-        Self::Told(told, Verdict::of(error))
-    }
-
-    /// A failed write to the standard output.
-    pub fn of_output(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::OutputClosed } else { Self::new(format!("cannot write the output: {error}")) }
+        let message = if message.contains(&shown) { message } else { format!("{shown}: {message}") };
+        Self { message, verdict: Verdict::of(error) }
     }
 }
 
@@ -82,17 +76,8 @@ mod tests {
     #[test]
     fn a_path_is_named_once() {
         let path = Path::new("/runs/x");
-        let Failure::Told(message, _) = Failure::at(path, &EventStoreError::Backend("cannot open /runs/x: gone".to_owned())) else {
-            panic!("a store's error is told")
-        };
-        assert_eq!(message, "cannot open /runs/x: gone");
-        let Failure::Told(message, _) = Failure::at(path, &EventStoreError::Closed) else { panic!("a store's error is told") };
-        assert!(message.starts_with("/runs/x: "));
-    }
-
-    #[test]
-    fn a_reader_that_left_is_no_failure() {
-        assert!(matches!(Failure::of_output(&io::ErrorKind::BrokenPipe.into()), Failure::OutputClosed));
-        assert!(matches!(Failure::of_output(&io::ErrorKind::StorageFull.into()), Failure::Told(_, Verdict::Incomplete)));
+        let named = EventStoreError::Backend("cannot open /runs/x: gone".to_owned());
+        assert_eq!(Failure::at(path, &named).message, "cannot open /runs/x: gone");
+        assert!(Failure::at(path, &EventStoreError::Closed).message.starts_with("/runs/x: "));
     }
 }

@@ -41,8 +41,7 @@ fn main() -> ExitCode {
     };
     match command_line.command.run() {
         Ok(verdict) => verdict.exit_code(),
-        Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Err(Failure::Told(message, verdict)) => {
+        Err(Failure { message, verdict }) => {
             output::tell(message);
             verdict.exit_code()
         }

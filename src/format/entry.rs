@@ -66,8 +66,8 @@ pub(crate) const FIXED_LEN: usize = 104;
 const KEY_HEADER_LEN: usize = 4;
 const KEYS_LEN_MAX: usize = KEYS_PER_ENTRY_MAX * (KEY_HEADER_LEN + KEY_LEN_MAX);
 
-const HAS_CORRELATION_ID: u8 = 1;
-const HAS_CAUSATION_ID: u8 = 2;
+pub(crate) const HAS_CORRELATION_ID: u8 = 1;
+pub(crate) const HAS_CAUSATION_ID: u8 = 2;
 
 const _: () = {
     assert!(covers(FIELDS, FIXED_LEN));
@@ -145,8 +145,14 @@ impl<'a> EntryParts<'a> {
     }
 
     /// The codes of the keys' kinds, known or not, and the keys.
-    pub(crate) fn keys(&self) -> Keys<'a> {
-        Keys { reader: Reader::new(self.keys) }
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
+        // That every key is UTF-8 was checked when the body was read.
+        self.key_bytes().map_while(|(kind, key)| Some((kind, str::from_utf8(key).ok()?)))
+    }
+
+    /// The codes of the keys' kinds, known or not, and the keys as bytes.
+    pub(crate) fn key_bytes(&self) -> KeyBytes<'a> {
+        KeyBytes { reader: Reader::new(self.keys) }
     }
 
     /// The ids that tie the entry to others.
@@ -181,21 +187,30 @@ impl<'a> EntryParts<'a> {
     }
 }
 
-/// The keys of an entry, see [`EntryParts::keys`].
+/// The keys of an entry, see [`EntryParts::key_bytes`].
 #[derive(Debug, Clone)]
-pub(crate) struct Keys<'a> {
+pub(crate) struct KeyBytes<'a> {
     reader: Reader<'a>,
 }
 
-impl<'a> Iterator for Keys<'a> {
-    type Item = (u8, &'a str);
+impl<'a> Iterator for KeyBytes<'a> {
+    type Item = (u8, &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let header: [u8; KEY_HEADER_LEN] = self.reader.array()?;
         let len = KEY_LEN.u16(&header).ok()?;
-        let text = self.reader.take(usize::from(len))?;
-        Some((KEY_KIND.u8(&header).ok()?, str::from_utf8(text).ok()?))
+        Some((KEY_KIND.u8(&header).ok()?, self.reader.take(usize::from(len))?))
     }
+}
+
+/// What the indexes need of an entry: its `ts_init` and its keys. `None` if the lengths do not fit the body.
+///
+/// For a body that was just laid out from an entry, of which nothing else has to be checked.
+#[inline]
+pub(crate) fn time_and_keys(body: &[u8]) -> Option<(u64, KeyBytes<'_>)> {
+    let (_, keys) = hash_and_keys(body)?;
+    Some((TS_INIT.u64(body).ok()?, KeyBytes { reader: Reader::new(keys) }))
 }
 
 /// What the root covers of an entry: its hash and its key section. `None` if the lengths do not fit the body.
@@ -502,6 +517,8 @@ mod tests {
             let expected: Vec<_> = append.index_keys.iter().map(|key| (key.kind.code(), key.key.as_str())).collect();
             prop_assert_eq!(parts.keys().collect::<Vec<_>>(), expected);
             prop_assert_eq!(hash_and_keys(&bytes), Some((&parts.entry_hash, parts.keys)));
+            let (ts_init, keys) = time_and_keys(&bytes).unwrap();
+            prop_assert_eq!((ts_init, keys.collect::<Vec<_>>()), (parts.ts_init, parts.key_bytes().collect::<Vec<_>>()));
             prop_assert_eq!(&parts.to_entry(42, Bytes::copy_from_slice(parts.payload)), &append.entry);
         }
 
@@ -516,6 +533,7 @@ mod tests {
                 RESERVED.put(&mut bytes, &[0; 6]);
             }
             let _ = hash_and_keys(&bytes);
+            let _ = time_and_keys(&bytes).map(|(_, keys)| keys.count());
             if let Ok(parts) = EntryParts::decode(&bytes) {
                 prop_assert_eq!(parts.keys().count(), usize::from(parts.key_count));
             }

@@ -9,10 +9,10 @@ pub(crate) const LOCK: &str = "LOCK";
 /// The folder of the sidecar.
 pub(crate) const MARKERS: &str = "markers";
 
-const SEGMENT_SUFFIX: &str = ".seg";
-const SPARSE_INDEX_SUFFIX: &str = ".idx";
-const KEY_INDEX_SUFFIX: &str = ".key";
-const TEMPORARY_SUFFIX: &str = ".tmp";
+pub(crate) const SEGMENT_SUFFIX: &str = ".seg";
+pub(crate) const SPARSE_INDEX_SUFFIX: &str = ".idx";
+pub(crate) const KEY_INDEX_SUFFIX: &str = ".key";
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 const ORDINAL_DIGITS: usize = 8;
 
 /// What a name in the folder of a run stands for.

@@ -48,10 +48,10 @@ pub(crate) struct KeyRecord {
 ///
 /// The hasher is fed twice. It takes bytes as a stream, so that this equals one call over both.
 #[inline]
-pub(crate) fn key_hash(salt: &Salt, kind: u8, key: &str) -> u64 {
+pub(crate) fn key_hash(salt: &Salt, kind: u8, key: impl AsRef<[u8]>) -> u64 {
     let mut hasher = SipHasher13::new_with_key(&salt.0);
     hasher.write(&[kind]);
-    hasher.write(key.as_bytes());
+    hasher.write(key.as_ref());
     hasher.finish()
 }
 

@@ -1,9 +1,13 @@
 //! The layout as data, for tools and for the test that holds FORMAT.md against the code.
 
+use super::marker::dict::class_code;
+use super::marker::gap::reason_code;
+use super::salt::Stream;
 use super::{
-    anchor, commit, entry, envelope, frame, genesis, header_page, index_header, key_index, manifest, marker, open, root, salt,
+    anchor, commit, entry, envelope, file_name, frame, genesis, header_page, index_header, key_index, manifest, marker, open, root, salt,
     sparse_index, watermark,
 };
+use crate::model::{DataClass, IndexKind, MarkerGapReason};
 
 pub use super::field::Field;
 
@@ -44,6 +48,42 @@ pub const DOMAINS: &[(&str, &str)] = &[
     ("index check", index_header::DOMAIN),
 ];
 
+/// The names and the endings of the files of a run, by what they stand for.
+pub const FILE_NAMES: &[(&str, &str)] = &[
+    ("manifest", file_name::MANIFEST),
+    ("watermark", file_name::WATERMARK),
+    ("lock", file_name::LOCK),
+    ("sidecar", file_name::MARKERS),
+    ("segment ending", file_name::SEGMENT_SUFFIX),
+    ("sparse index ending", file_name::SPARSE_INDEX_SUFFIX),
+    ("key index ending", file_name::KEY_INDEX_SUFFIX),
+    ("unfinished ending", file_name::TEMPORARY_SUFFIX),
+];
+
+/// The numbers that stand for something in a field, by group and name.
+pub const CODES: &[(&str, &[(&str, u8)])] = &[
+    ("stream", &[("entries", Stream::Entries.code()), ("markers", Stream::Markers.code())]),
+    ("header flag", &[("correlation id", entry::HAS_CORRELATION_ID), ("causation id", entry::HAS_CAUSATION_ID)]),
+    (
+        "index kind",
+        &[
+            (IndexKind::ClientOrderId.as_str(), IndexKind::ClientOrderId.code()),
+            (IndexKind::VenueOrderId.as_str(), IndexKind::VenueOrderId.code()),
+        ],
+    ),
+    (
+        "data class",
+        &[
+            (DataClass::BookDeltas.as_str(), class_code(DataClass::BookDeltas)),
+            (DataClass::BookDepth10.as_str(), class_code(DataClass::BookDepth10)),
+            (DataClass::Quote.as_str(), class_code(DataClass::Quote)),
+            (DataClass::Trade.as_str(), class_code(DataClass::Trade)),
+            (DataClass::Bar.as_str(), class_code(DataClass::Bar)),
+        ],
+    ),
+    ("gap reason", &[("overflow", reason_code(MarkerGapReason::Overflow)), ("writer closed", reason_code(MarkerGapReason::WriterClosed))]),
+];
+
 /// Every structure.
 #[must_use]
 pub fn structures() -> &'static [Structure] {
@@ -65,6 +105,7 @@ const STRUCTURES: &[Structure] = &[
     varying("DICT", marker::dict::FIELDS),
     fixed("GAP", marker::gap::FIELDS, marker::gap::BODY_LEN),
     varying("root of an entry", root::ENTRY_FIELDS),
+    varying("root of a record", root::RECORD_FIELDS),
     varying("envelope", envelope::FIELDS),
     varying("MANIFEST", manifest::FIELDS),
     fixed("watermark slot", watermark::FIELDS, watermark::SLOT_LEN),
@@ -108,9 +149,20 @@ mod tests {
         }
         assert!(distinct(structures().iter().map(|structure| structure.name)));
         assert!(structures().iter().all(|structure| distinct(structure.fields.iter().map(|field| field.name))));
-        for list in [MAGICS, DOMAINS] {
+        for list in [MAGICS, DOMAINS, FILE_NAMES] {
             assert!(distinct(list.iter().map(|(name, _)| name)) && distinct(list.iter().map(|(_, value)| value)));
         }
-        assert!(distinct(KINDS.iter().map(|(name, _)| name)) && distinct(KINDS.iter().map(|(_, code)| code)));
+        assert!(distinct(CODES.iter().map(|(group, _)| group)));
+        for codes in CODES.iter().map(|(_, codes)| *codes).chain([KINDS]) {
+            assert!(distinct(codes.iter().map(|(name, _)| name)) && distinct(codes.iter().map(|(_, code)| code)));
+        }
+    }
+
+    #[test]
+    fn every_value_with_a_code_is_in_its_group() {
+        let group = |name: &str| CODES.iter().find(|(group, _)| *group == name).unwrap().1;
+        assert!(group("index kind").iter().map(|(name, _)| *name).eq(IndexKind::ALL.map(IndexKind::as_str)));
+        assert!(group("data class").iter().map(|(name, _)| *name).eq(DataClass::ALL.map(DataClass::as_str)));
+        assert_eq!(group("stream").len(), (0..=u8::MAX).filter_map(Stream::from_code).count());
     }
 }

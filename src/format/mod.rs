@@ -52,7 +52,7 @@ pub(crate) mod sparse_index;
 pub(crate) mod watermark;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use format_error::FormatError;
 

@@ -21,9 +21,19 @@ const KEYS: Field = KEYS_LEN.then("keys", 0);
 /// What goes into the root for an entry. It is hashed and not stored.
 pub(crate) const ENTRY_FIELDS: &[Field] = &[KIND, SEQ, ENTRY_HASH, KEYS_LEN, KEYS];
 
-const ENTRY_HEAD_LEN: usize = 45;
+const BODY_LEN: Field = SEQ.then("body_len", 4);
+const BODY: Field = BODY_LEN.then("body", 0);
 
-const _: () = assert!(covers(ENTRY_FIELDS, ENTRY_HEAD_LEN));
+/// What goes into the root for a record of any other kind. It is hashed and not stored.
+pub(crate) const RECORD_FIELDS: &[Field] = &[KIND, SEQ, BODY_LEN, BODY];
+
+const ENTRY_HEAD_LEN: usize = 45;
+const RECORD_HEAD_LEN: usize = 13;
+
+const _: () = {
+    assert!(covers(ENTRY_FIELDS, ENTRY_HEAD_LEN));
+    assert!(covers(RECORD_FIELDS, RECORD_HEAD_LEN));
+};
 
 /// The domain of the root before the first commit.
 pub(crate) const DOMAIN_ZERO: &str = "tapelog/root-0/v1";
@@ -66,9 +76,11 @@ impl RootHasher {
             let Some((entry_hash, keys)) = entry::hash_and_keys(body) else { return false };
             self.entry(seq, entry_hash, keys);
         } else {
-            self.hasher.update(&[kind.0]);
-            self.hasher.update(&seq.to_le_bytes());
-            self.hasher.update(&len_u32(body.len()).to_le_bytes());
+            let mut head = [0; RECORD_HEAD_LEN];
+            KIND.put(&mut head, &[kind.0]);
+            SEQ.put(&mut head, &seq.to_le_bytes());
+            BODY_LEN.put(&mut head, &len_u32(body.len()).to_le_bytes());
+            self.hasher.update(&head);
             self.hasher.update(body);
         }
         true

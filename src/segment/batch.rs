@@ -7,7 +7,7 @@
 use crate::format::bytes::align8;
 use crate::format::chain::{ChainState, Position};
 use crate::format::commit::{self, Commit};
-use crate::format::entry::{self, EntryParts};
+use crate::format::entry;
 use crate::format::frame::{self, HEADER_LEN, Kind};
 use crate::format::open::Open;
 use crate::format::root::RootHasher;
@@ -105,11 +105,11 @@ impl BatchBuffer {
             let covered = hasher.record(record.kind, state.seq, body);
             debug_assert!(covered, "a record that we laid out ourselves can be hashed");
             if record.kind == Kind::ENTRY
-                && let Ok(parts) = EntryParts::decode(body)
+                && let Some((ts_init, keys)) = entry::time_and_keys(body)
             {
-                state.max_ts_init = state.max_ts_init.max(parts.ts_init);
+                state.max_ts_init = state.max_ts_init.max(ts_init);
                 if let Some(lists) = lists.as_deref_mut() {
-                    lists.entry(salt, state.seq, offset, state.max_ts_init, &parts);
+                    lists.entry(salt, state.seq, offset, state.max_ts_init, keys);
                 }
             }
         }

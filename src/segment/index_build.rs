@@ -4,7 +4,7 @@
 //! from the segment whenever they do not fit.
 
 use crate::error::{Corruption, EventStoreError};
-use crate::format::entry::EntryParts;
+use crate::format::entry::{EntryParts, KeyBytes};
 use crate::format::key_index::{self, KeyRecord, key_hash};
 use crate::format::salt::Salt;
 use crate::format::sparse_index::{self, IndexBinding, SparsePoint};
@@ -27,12 +27,12 @@ impl IndexLists {
     }
 
     /// Notes an entry.
-    pub(crate) fn entry(&mut self, salt: &Salt, seq: u64, offset: u64, max_ts_init: u64, parts: &EntryParts<'_>) {
+    pub(crate) fn entry(&mut self, salt: &Salt, seq: u64, offset: u64, max_ts_init: u64, keys: KeyBytes<'_>) {
         if self.last_point.is_none_or(|last| offset - last >= self.spacing) {
             self.last_point = Some(offset);
             self.points.push(SparsePoint { seq, offset, max_ts_init });
         }
-        self.keys.extend(parts.keys().map(|(kind, key)| KeyRecord { hash: key_hash(salt, kind, key), offset }));
+        self.keys.extend(keys.map(|(kind, key)| KeyRecord { hash: key_hash(salt, kind, key), offset }));
     }
 
     /// Forgets what was noted, and keeps where the last point stood.
@@ -61,7 +61,7 @@ impl RecordVisitor for IndexCollector {
     fn record(&mut self, frame: &Frame<'_>, parts: Option<&EntryParts<'_>>) {
         if let Some(parts) = parts {
             self.max_ts_init = self.max_ts_init.max(parts.ts_init);
-            self.pending.entry(&self.salt, frame.header.seq, frame.offset, self.max_ts_init, parts);
+            self.pending.entry(&self.salt, frame.header.seq, frame.offset, self.max_ts_init, parts.key_bytes());
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         // 15 entries: client keys O-0 to O-7, venue keys of the entries 4, 8 and 12.
         assert_eq!(kept.len(), 8 + 3);
         for number in 0..8_u64 {
-            let hash = key_hash(&salt(), 1, &format!("O-{number}"));
+            let hash = key_hash(&salt(), 1, format!("O-{number}"));
             let first = written.lists.keys.iter().filter(|record| record.hash == hash).map(|record| record.offset).min();
             let offsets: Vec<_> = kept.iter().filter(|record| record.hash == hash).map(|record| record.offset).collect();
             assert_eq!(offsets, first.into_iter().collect::<Vec<_>>(), "O-{number}");

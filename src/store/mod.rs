@@ -14,6 +14,8 @@ pub(crate) mod run_files;
 pub(crate) mod segment;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 pub(crate) mod fixtures;
 
 pub use event_store::EventStore;

@@ -4,4 +4,6 @@ pub mod children;
 pub mod entries;
 pub mod faulty_storage;
 pub mod folders;
+#[allow(dead_code, reason = "the tests in the library use another part of it")]
+pub mod format_text;
 pub mod log;

@@ -78,7 +78,7 @@ fn show(arguments: &Arguments, store: &dyn EventStore, range: RangeInclusive<u64
     let mut verdict = Verdict::Done;
     let mut left = arguments.limit;
     for item in Scan::new(store, range, direction) {
-        if left == 0 {
+        if left == 0 || output.is_closed() {
             break;
         }
         match item {

@@ -62,9 +62,16 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         }
     };
     let mut rows = Vec::new();
+    let mut verdict = Verdict::Done;
     for instance in instances {
-        let listings = SegmentBackend::scan_runs(base, &instance).map_err(|error| Failure::at(base, &error))?;
-        rows.extend(listings.into_iter().map(|listing| Row::new(base, &instance, listing)));
+        match SegmentBackend::scan_runs(base, &instance) {
+            Ok(listings) => rows.extend(listings.into_iter().map(|listing| Row::new(base, &instance, listing))),
+            Err(error) => {
+                // The other instances are listed all the same.
+                tell(Failure::at(base, &error).message);
+                verdict = Verdict::Incomplete;
+            }
+        }
     }
     let mut output = Output::new();
     if arguments.json {
@@ -81,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if rows.is_empty() {
         tell(format_args!("{}: there is no run", base.display()));
     }
-    Ok(Verdict::Done)
+    Ok(verdict)
 }
 
 /// The folders that can be an instance's, by name.

@@ -1,22 +1,15 @@
 //! `tapelog record`: lines of JSON become a sealed run.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tapelog::{Durability, RunListing, RunStatus, SegmentBackend, SystemClock, UnixNanos, build_run_id, validate_id};
+use tapelog::{Durability, UnixNanos};
 
 use crate::exit::{Failure, Verdict};
-use crate::input::{BadLine, Input, LINE_LEN_MAX, parse_rfc3339};
-use crate::output::{Output, Progress, tell};
-use crate::record::{Batch, End, Message, Options, Reader, Recorder, Summary, manifest};
-use crate::signals::stop_flag;
-
-/// Batches that wait while another is made durable.
-const BATCHES_WAITING: usize = 4;
+use crate::input::parse_rfc3339;
+use crate::output::Output;
+use crate::record::{End, Session, Settings};
 
 const FIELDS: &str = "\
 Fields of a line:
@@ -114,197 +107,31 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    validate_id("instance id", &arguments.instance).map_err(Failure::new)?;
-    if let Some(run_id) = &arguments.run {
-        validate_id("run id", run_id).map_err(Failure::new)?;
-        refuse_existing(&arguments.base, &arguments.instance, run_id)?;
-    }
-    let input = Input::open(&arguments.file).map_err(|error| Failure::new(format!("cannot open {}: {error}", arguments.file.display())))?;
-    if input.is_terminal() {
-        tell("reading lines of JSON from the terminal; Ctrl-D ends them");
-    }
-    let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
-    let progress = Progress::new(input.len());
-    let mut recording = Recording { arguments, progress, recorder: None, run_id: None, bytes_read: 0, bad_lines: 0, first_bad_line: None };
-    let begun = Instant::now();
-    let end = recording.record(input, &stop)?;
-    recording.seal()?;
-    recording.progress.finish();
+    let recorded = Session::new(arguments.settings())?.record()?;
     let mut output = Output::new();
-    let summary = recording.summary(end, begun.elapsed());
     if arguments.json {
-        output.json(&summary)?;
+        output.json(&recorded)?;
     } else {
-        output.with(|writer| summary.write_text(writer))?;
+        output.with(|writer| recorded.write_text(writer))?;
     }
     output.finish()?;
-    Ok(if matches!(end, End::BadLine | End::ReadFailed) { Verdict::Incomplete } else { Verdict::Done })
+    Ok(if matches!(recorded.end, End::BadLine | End::ReadFailed) { Verdict::Incomplete } else { Verdict::Done })
 }
 
-/// A run that is there already is refused before any input is read.
-fn refuse_existing(base: &Path, instance: &str, run_id: &str) -> Result<(), Failure> {
-    let path = SegmentBackend::new(base).run_path(instance, run_id);
-    if !path.is_dir() {
-        return Ok(());
-    }
-    let listed = SegmentBackend::scan_runs(base, instance).map_err(|error| Failure::at(base, &error))?;
-    let Some(RunListing { live, manifest, .. }) = listed.into_iter().find(|listing| listing.run_id == run_id) else { return Ok(()) };
-    let manifest = manifest.map_err(|error| Failure::at(&path, &error))?;
-    let path = path.display();
-    Err(Failure::new(match manifest.status {
-        RunStatus::Running if live => format!("{path}: the run is being written by another process; choose another --run"),
-        RunStatus::Running => format!(
-            "{path}: the run was left running; seal it with `tapelog recover {} {instance} --apply`, and record into another --run",
-            base.display()
-        ),
-        status => format!("{path}: the run is there already and sealed ({status}); choose another --run"),
-    }))
-}
-
-/// A recording under way.
-struct Recording<'a> {
-    arguments: &'a Arguments,
-    progress: Progress,
-    recorder: Option<Recorder<SegmentBackend, SystemClock>>,
-    run_id: Option<String>,
-    bytes_read: u64,
-    bad_lines: u64,
-    first_bad_line: Option<BadLine>,
-}
-
-impl Recording<'_> {
-    fn record(&mut self, input: Input, stop: &Arc<AtomicBool>) -> Result<End, Failure> {
-        let options = Options {
-            line_len_max: LINE_LEN_MAX,
-            batch_len: self.arguments.batch as usize,
-            stops_at_bad_line: self.arguments.on_error == OnError::Stop,
-            start: self.arguments.start,
-        };
-        let (sender, receiver) = sync_channel(BATCHES_WAITING);
-        let stop_reading = Arc::clone(stop);
-        let reader = std::thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || Reader::new(input, options).run(&stop_reading, &sender))
-            .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-        let ended = self.take_messages(&receiver);
-        let interrupted = stop.swap(true, Ordering::Relaxed);
-        drop(receiver);
-        if reader.join().is_err() {
-            return Err(Failure::new("the thread that reads the input has failed"));
-        }
-        Ok(match ended? {
-            End::InputEnded if interrupted => End::Interrupted,
-            end => end,
-        })
-    }
-
-    fn take_messages(&mut self, receiver: &Receiver<Message>) -> Result<End, Failure> {
-        let mut end = End::InputEnded;
-        for message in receiver {
-            match message {
-                Message::Batch(batch) => self.append(batch)?,
-                Message::Bad(bad) => {
-                    if self.arguments.on_error == OnError::Stop {
-                        end = End::BadLine;
-                    }
-                    self.refuse(bad);
-                }
-                Message::Failed(error) => {
-                    end = End::ReadFailed;
-                    self.progress.aside(|| tell(format_args!("cannot read {}: {error}", self.arguments.file.display())));
-                }
-            }
-        }
-        Ok(end)
-    }
-
-    fn append(&mut self, batch: Batch) -> Result<(), Failure> {
-        let Some(first) = batch.events.first() else { return Ok(()) };
-        let mut recorder = match self.recorder.take() {
-            Some(recorder) => recorder,
-            None => self.open(self.arguments.start.unwrap_or(first.ts_init))?,
-        };
-        let appended = recorder.append(batch.events);
-        let entries = recorder.entries();
-        self.recorder = Some(recorder);
-        self.bytes_read = batch.bytes_read;
-        self.progress.set(self.bytes_read, format!("{entries} entries"));
-        appended.map_err(|error| self.broken(&error))
-    }
-
-    fn open(&mut self, start: UnixNanos) -> Result<Recorder<SegmentBackend, SystemClock>, Failure> {
-        let Arguments { base, instance, run, durability, segment_len, .. } = self.arguments;
-        let run_id = run.clone().unwrap_or_else(|| build_run_id(start));
-        let store = SegmentBackend::builder(base)
-            .segment_len(*segment_len)
-            .durability(*durability)
-            .build()
-            .map_err(|error| Failure::at(base, &error))?;
-        let path = store.run_path(instance, &run_id);
-        let recorder =
-            Recorder::open(store, SystemClock, manifest(instance, &run_id, start)).map_err(|error| Failure::at(&path, &error))?;
-        self.run_id = Some(run_id);
-        Ok(recorder)
-    }
-
-    fn refuse(&mut self, bad: BadLine) {
-        self.progress.aside(|| tell(format_args!("{}: {bad}", self.arguments.file.display())));
-        self.bad_lines += 1;
-        self.first_bad_line.get_or_insert(bad);
-    }
-
-    /// Whatever broke the store off, what it acknowledged is there.
-    fn broken(&self, error: &tapelog::EventStoreError) -> Failure {
-        let entries = self.recorder.as_ref().map_or(0, Recorder::durable);
-        let (base, instance) = (self.arguments.base.display(), &self.arguments.instance);
-        let run_id = self.run_id.as_deref().unwrap_or_default();
-        Failure::Told(
-            format!(
-                "{error}\nthe run {run_id} is not sealed; its first {entries} entries are durable; \
-                 `tapelog recover {base} {instance} --apply` seals it"
-            ),
-            Verdict::of(error),
-        )
-    }
-
-    fn seal(&mut self) -> Result<(), Failure> {
-        match self.recorder.as_mut().map(Recorder::seal) {
-            Some(Err(error)) => Err(self.broken(&error)),
-            _ => Ok(()),
+impl Arguments {
+    fn settings(&self) -> Settings {
+        Settings {
+            file: self.file.clone(),
+            base: self.base.clone(),
+            instance: self.instance.clone(),
+            run: self.run.clone(),
+            start: self.start,
+            batch_len: self.batch as usize,
+            durability: self.durability,
+            segment_len: self.segment_len,
+            stops_at_bad_line: self.on_error == OnError::Stop,
         }
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "a rate is shown to a few digits")]
-    fn summary(&self, end: End, elapsed: Duration) -> Summary {
-        let Arguments { base, instance, .. } = self.arguments;
-        let path = self.run_id.as_ref().map(|run_id| SegmentBackend::new(base).run_path(instance, run_id));
-        let recorder = self.recorder.as_ref();
-        let entries = recorder.map_or(0, Recorder::entries);
-        let latencies = recorder.map(Recorder::latencies).cloned().unwrap_or_default();
-        let seconds = elapsed.as_secs_f64();
-        Summary {
-            instance_id: instance.clone(),
-            run_id: self.run_id.clone(),
-            end,
-            entries,
-            batches: latencies.total(),
-            input_bytes: self.bytes_read,
-            payload_bytes: recorder.map_or(0, Recorder::payload_bytes),
-            run_bytes: path.as_deref().map_or(0, folder_len),
-            path: path.map(|path| path.to_string_lossy().into_owned()),
-            seconds,
-            entries_per_second: if seconds > 0.0 { entries as f64 / seconds } else { 0.0 },
-            commit_latency_ns: (&latencies).into(),
-            bad_lines: self.bad_lines,
-            first_bad_line: self.first_bad_line.as_ref().map(Into::into),
-        }
-    }
-}
-
-/// The bytes of all files in a run's folder; a file that cannot be looked at counts for nothing.
-fn folder_len(path: &Path) -> u64 {
-    let files = std::fs::read_dir(path).into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|metadata| metadata.len()).sum()
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use std::fmt;
 /// Longest line that is read, in bytes: the largest payload fits in any form, with its escapes.
 pub const LINE_LEN_MAX: usize = 2 * tapelog::limits::PAYLOAD_LEN_MAX;
 
+/// Longest reason, in characters.
+const REASON_LEN_MAX: usize = 400;
+
 /// Why a line is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -31,13 +34,24 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn of_line(reason: impl Into<String>) -> Self {
-        Self { field: None, reason: reason.into() }
+    /// The line as a whole is at fault.
+    pub fn of_line(reason: impl Into<String>) -> Self {
+        Self { field: None, reason: bounded(reason.into()) }
     }
 
-    fn of_field(field: &'static str, reason: impl Into<String>) -> Self {
-        Self { field: Some(field), reason: reason.into() }
+    /// One field is at fault.
+    pub fn of_field(field: &'static str, reason: impl Into<String>) -> Self {
+        Self { field: Some(field), reason: bounded(reason.into()) }
     }
+}
+
+/// A reason may quote the line, and a line may be long.
+fn bounded(mut reason: String) -> String {
+    if let Some((end, _)) = reason.char_indices().nth(REASON_LEN_MAX) {
+        reason.truncate(end);
+        reason.push_str("...");
+    }
+    reason
 }
 
 impl fmt::Display for Refusal {

@@ -28,10 +28,24 @@ pub fn parse_time(value: &RawValue) -> Result<UnixNanos, String> {
 ///
 /// Why it stands for none.
 pub fn parse_rfc3339(text: &str) -> Result<UnixNanos, String> {
+    check_shape(text)?;
     let time: Timestamp = text.parse().map_err(|error| format!("{} is not an RFC 3339 time: {error}", json::shorten(text)))?;
     u64::try_from(time.as_nanosecond())
         .map(UnixNanos::new)
         .map_err(|_| format!("{text} lies outside of 1970 to 2554, which 64 bits of nanoseconds span"))
+}
+
+/// The parser takes more than RFC 3339 has, and makes of a leap second the second before it.
+fn check_shape(text: &str) -> Result<(), String> {
+    let is_at = |index: usize, wanted: &[u8]| text.as_bytes().get(index).is_some_and(|byte| wanted.contains(byte));
+    let separated = is_at(4, b"-") && is_at(7, b"-") && is_at(10, b"Tt") && is_at(13, b":") && is_at(16, b":");
+    if !separated || text.contains('[') {
+        return Err(format!("{} is not an RFC 3339 time, such as 2026-01-05T14:30:00.000000001Z", json::shorten(text)));
+    }
+    if text.get(17..19) == Some("60") {
+        return Err(format!("{} is a leap second, which has no place of its own among the nanoseconds since 1970", json::shorten(text)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -73,6 +87,12 @@ mod tests {
             r#""2023-11-14T22:13:20.0000000001Z""#,
             r#""1969-12-31T23:59:59Z""#,
             r#""2600-01-01T00:00:00Z""#,
+            r#""2016-12-31T23:59:60Z""#,
+            r#""20231114T221320Z""#,
+            r#""2023-11-14 22:13:20Z""#,
+            r#""2023-11-14T22:13:20Z[UTC]""#,
+            r#""2023-11-14""#,
+            "\"\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\"",
         ] {
             assert!(time(json).is_err(), "{json} was taken");
         }

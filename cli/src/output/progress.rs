@@ -30,8 +30,8 @@ impl Progress {
     /// `done` bytes are done, and what they came to.
     pub fn set(&self, done: u64, came_to: impl Into<String>) {
         if !self.bar.is_hidden() {
-            self.bar.set_message(came_to.into());
             self.bar.set_position(done);
+            self.bar.set_message(came_to.into());
         }
     }
 

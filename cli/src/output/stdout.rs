@@ -8,20 +8,29 @@ use serde::Serialize;
 use crate::exit::Failure;
 
 /// The standard output, buffered; what is in the buffer goes out with [`Output::finish`].
+///
+/// Once its reader has left, whatever is written vanishes quietly: the verdict of the command does not depend
+/// on who reads it.
 #[derive(Debug)]
 pub struct Output {
     writer: BufWriter<StdoutLock<'static>>,
+    closed: bool,
 }
 
 impl Output {
     /// The standard output of this process.
     pub fn new() -> Self {
-        Self { writer: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+        Self { writer: BufWriter::with_capacity(64 << 10, io::stdout().lock()), closed: false }
     }
 
     /// Whether a person looks at it.
     pub fn is_terminal() -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether its reader has left.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Writes one line.
@@ -51,7 +60,15 @@ impl Output {
     ///
     /// When it cannot be written.
     pub fn with(&mut self, write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>) -> Result<(), Failure> {
-        write(&mut self.writer).map_err(|error| Failure::of_output(&error))
+        if self.closed {
+            return Ok(());
+        }
+        match write(&mut self.writer) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
+            Err(error) => return Err(Failure::new(format!("cannot write the output: {error}"))),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
     /// Writes out what is still in the buffer.

@@ -3,8 +3,8 @@
 mod latency;
 mod reader;
 mod recorder;
+mod session;
 mod summary;
 
-pub use reader::{Batch, Message, Options, Reader};
-pub use recorder::{Recorder, manifest};
-pub use summary::{End, Summary};
+pub use session::{Session, Settings};
+pub use summary::End;

@@ -12,8 +12,8 @@ use tapelog::UnixNanos;
 
 use crate::input::{BadLine, Event, Line, Lines, Refusal, Source, parse_event};
 
-/// A batch is full with this many bytes of payload too, so that waiting batches are bounded in memory.
-const BATCH_PAYLOAD_LEN: usize = 1 << 20;
+/// A batch is full with this many bytes of lines too, so that waiting batches are bounded in memory.
+const BATCH_LINES_LEN: usize = 1 << 20;
 /// How often the reader looks whether it is to stop while no input comes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -57,7 +57,7 @@ pub struct Reader<S> {
     lines: Lines,
     options: Options,
     batch: Batch,
-    payload_len: usize,
+    batch_lines_len: usize,
     line_number: u64,
     bytes_read: u64,
 }
@@ -86,16 +86,17 @@ impl<S: Source> Reader<S> {
             lines: Lines::new(options.line_len_max),
             options,
             batch: Batch::default(),
-            payload_len: 0,
+            batch_lines_len: 0,
             line_number: 0,
             bytes_read: 0,
         }
     }
 
-    /// Reads everything into `sender`.
-    pub fn run(mut self, stop: &AtomicBool, sender: &SyncSender<Message>) {
+    /// Reads everything into `sender`; how many bytes that was.
+    pub fn run(mut self, stop: &AtomicBool, sender: &SyncSender<Message>) -> u64 {
         // Nobody listens any more when the store has failed; what was read is then of no use.
         let _: Result<(), Gone> = self.read_all(stop, sender);
+        self.bytes_read
     }
 
     fn read_all(&mut self, stop: &AtomicBool, sender: &SyncSender<Message>) -> Result<(), Gone> {
@@ -134,16 +135,18 @@ impl<S: Source> Reader<S> {
         loop {
             let parsed = match self.lines.take() {
                 None => return Ok(Next::GoesOn),
-                Some(Line::Whole(line)) => parse_event(line),
+                Some(Line::Whole(line)) => {
+                    self.batch_lines_len += line.len();
+                    parse_event(line)
+                }
                 Some(Line::TooLong(len)) => Err(too_long(len, self.options.line_len_max)),
             };
             self.line_number += 1;
             match parsed.and_then(|event| check_start(&mut self.options.start, event)) {
                 Ok(None) => {}
                 Ok(Some(event)) => {
-                    self.payload_len += event.payload.len();
                     self.batch.events.push(event);
-                    if self.batch.events.len() >= self.options.batch_len || self.payload_len >= BATCH_PAYLOAD_LEN {
+                    if self.batch.events.len() >= self.options.batch_len || self.batch_lines_len >= BATCH_LINES_LEN {
                         self.send_batch(sender)?;
                     }
                 }
@@ -163,7 +166,7 @@ impl<S: Source> Reader<S> {
     fn send_batch(&mut self, sender: &SyncSender<Message>) -> Result<(), Gone> {
         if !self.batch.events.is_empty() {
             self.batch.bytes_read = self.bytes_read;
-            self.payload_len = 0;
+            self.batch_lines_len = 0;
             sender.send(Message::Batch(std::mem::take(&mut self.batch)))?;
         }
         Ok(())
@@ -176,13 +179,13 @@ fn check_start(start: &mut Option<UnixNanos>, event: Option<Event>) -> Result<Op
     let start = *start.get_or_insert(event.ts_init);
     if event.ts_init < start {
         let reason = format!("{} lies before the run's start, {start}; say with --start when the run begins", event.ts_init);
-        return Err(Refusal { field: Some("ts_init"), reason });
+        return Err(Refusal::of_field("ts_init", reason));
     }
     Ok(Some(event))
 }
 
 fn too_long(len: u64, len_max: usize) -> Refusal {
-    Refusal { field: None, reason: format!("{len} bytes, and the limit of a line is {len_max}") }
+    Refusal::of_line(format!("{len} bytes, and the limit of a line is {len_max}"))
 }
 
 #[cfg(test)]

@@ -123,7 +123,8 @@ impl Summary {
         writeln!(output, "seconds  {:.3}, {:.0} entries/s", self.seconds, self.entries_per_second)?;
         writeln!(output, "commit   p50 {}, p99 {}, max {}", shown(p50), shown(p99), shown(max))?;
         if self.bad_lines > 0 {
-            writeln!(output, "refused  {} lines", HumanCount(self.bad_lines))?;
+            let noun = if self.bad_lines == 1 { "line" } else { "lines" };
+            writeln!(output, "refused  {} {noun}", HumanCount(self.bad_lines))?;
         }
         Ok(())
     }

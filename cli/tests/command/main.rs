@@ -4,6 +4,7 @@
 
 mod arguments;
 mod cat;
+mod day;
 mod ls;
 mod record;
 mod recover;

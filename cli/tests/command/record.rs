@@ -133,6 +133,8 @@ fn a_bad_line_names_its_field() {
         assert_ne!(line, good);
         base.record(&line, &[]).expect(2).told(told);
     }
+    let said = base.record(good.replace("venue_order_id", &"x".repeat(1 << 20)), &[]).expect(2).told("unknown field `xxx");
+    assert!(said.stderr.len() < 1000, "{} bytes are told", said.stderr.len());
     base.record(b"{\"topic\":\"\xFF\"}\n", &[]).expect(2).told("line 1: not UTF-8 from byte 11 on");
     base.record("\u{1b}[31mred\n", &[]).expect(2).told("found \\u{1b}[31mred");
     assert!(is_empty(&base));

@@ -1,8 +1,9 @@
 //! 0 is clean, 1 is corrupt, 2 could not run.
 
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::support::{Base, Said, contents, damage_event, event, tapelog};
+use crate::support::{Base, Said, command, contents, damage_event, event, tapelog};
 
 fn verify(run: &Path, arguments: &[&str]) -> Said {
     tapelog([&["verify".as_ref(), run.as_os_str()], arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>().as_slice()].concat())
@@ -95,6 +96,18 @@ fn what_is_no_run_could_not_be_verified() {
     let file = base.file("file", "text");
     let said = verify(&file, &["--json"]).expect(2).told("file");
     assert_eq!(said.stdout, "");
+}
+
+#[test]
+fn the_verdict_does_not_depend_on_who_reads_it() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 5);
+    damage_event(&run, 3);
+    let mut child = command(["verify".as_ref(), run.as_os_str()]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(crate) fn decode_body(body: &[u8]) -> Result<StoredMarkerRecord<StreamDictEn
     Ok(StoredMarkerRecord { record, hash: HASH.array(fixed)? })
 }
 
-const fn class_code(class: DataClass) -> u8 {
+pub(crate) const fn class_code(class: DataClass) -> u8 {
     match class {
         DataClass::BookDeltas => 1,
         DataClass::BookDepth10 => 2,

@@ -42,7 +42,7 @@ pub(crate) fn decode_body(body: &[u8]) -> Result<StoredMarkerRecord<MarkerGap>, 
     Ok(StoredMarkerRecord { record, hash: HASH.array(body)? })
 }
 
-const fn reason_code(reason: MarkerGapReason) -> u8 {
+pub(crate) const fn reason_code(reason: MarkerGapReason) -> u8 {
     match reason {
         MarkerGapReason::Overflow => 0,
         MarkerGapReason::WriterClosed => 1,

@@ -46,6 +46,15 @@ pub(crate) struct WitnessLane {
     pub(crate) synced_commit_no: u64,
 }
 
+/// What is durable, and who waits for more.
+#[derive(Debug)]
+struct Published {
+    /// The published tuple: everything that is durable, visible all at once.
+    tip: Tip,
+    /// How many threads wait. To wake nobody costs a system call, and an append that is synced wakes nobody.
+    waiting: usize,
+}
+
 /// What wakes the witness thread.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
@@ -65,8 +74,7 @@ pub(crate) struct RunShared {
     pub(crate) options: Options,
     pub(crate) latch: Latch,
     pub(crate) shelf: Shelf,
-    /// The published tuple: everything that is durable, visible all at once.
-    durable: Mutex<Tip>,
+    durable: Mutex<Published>,
     /// The commit number of the published tuple, for a glance without the lock.
     durable_commit_no: AtomicU64,
     durable_changed: Condvar,
@@ -103,7 +111,7 @@ impl RunShared {
             options,
             latch: Latch::default(),
             shelf,
-            durable: Mutex::new(start),
+            durable: Mutex::new(Published { tip: start, waiting: 0 }),
             durable_commit_no: AtomicU64::new(0),
             durable_changed: Condvar::new(),
             index_lane: Mutex::default(),
@@ -119,7 +127,7 @@ impl RunShared {
 
     /// What is durable.
     pub(crate) fn durable(&self) -> Tip {
-        *lock(&self.durable)
+        lock(&self.durable).tip
     }
 
     pub(crate) fn durable_commit_no(&self) -> u64 {
@@ -128,12 +136,15 @@ impl RunShared {
 
     /// Publishes what a sync made durable, and lets the indexes of segments that are durable now be made.
     pub(crate) fn publish(&self, tip: Tip) {
-        {
+        let waiting = {
             let mut durable = lock(&self.durable);
-            *durable = tip;
+            durable.tip = tip;
             self.durable_commit_no.store(tip.state.commit_no, Ordering::SeqCst);
+            durable.waiting
+        };
+        if waiting > 0 {
+            self.durable_changed.notify_all();
         }
-        self.durable_changed.notify_all();
         if self.parked.swap(false, Ordering::SeqCst) {
             // The lock orders this after the sleeper's last look.
             drop(lock(&self.signal));
@@ -167,10 +178,12 @@ impl RunShared {
     /// Why it cannot become durable any more.
     pub(crate) fn wait_durable(&self, commit_no: u64) -> Result<(), EventStoreError> {
         let mut durable = lock(&self.durable);
-        while durable.state.commit_no < commit_no {
+        while durable.tip.state.commit_no < commit_no {
             self.latch.check()?;
+            durable.waiting += 1;
             let waited = self.durable_changed.wait_timeout(durable, Duration::from_millis(20));
             durable = waited.unwrap_or_else(PoisonError::into_inner).0;
+            durable.waiting -= 1;
         }
         Ok(())
     }
