@@ -9,7 +9,10 @@ use tapelog::{EventStore, EventStoreError, RecoveredState, RunStatus, SegmentBac
 use super::small_run::{RUN, SEGMENTS, SmallRun, Witnessed};
 use super::trial::{Opened, Outcome, Trial};
 use crate::support::entries::{INSTANCE, batch, manifest};
-use crate::support::folders::{file_names, memory_dir};
+use crate::support::folders::{file_names, has_extension, memory_dir};
+
+/// What was done to a run, in words and in deed.
+type NamedDamage<'a> = (&'a str, &'a dyn Fn(&Path));
 
 fn exchange(folder: &Path, one: &str, other: &str) {
     let aside = folder.join("aside");
@@ -76,7 +79,8 @@ fn a_segment_that_is_missing_costs_what_was_in_it() {
             assert_damage(&run, &Trial::of(&run).everything(&|folder| fs::write(folder.join(name), []).unwrap(), &what), &lost, &what);
         }
         let what = "all segments are missing";
-        let damage = |folder: &Path| file_names(folder).iter().filter(|name| name.ends_with(".seg")).for_each(|name| remove(folder, name));
+        let damage =
+            |folder: &Path| file_names(folder).iter().filter(|name| has_extension(name, "seg")).for_each(|name| remove(folder, name));
         assert_damage(&run, &Trial::of(&run).everything(&damage, &what), &(1..=9).collect::<Vec<_>>(), what);
     }
 }
@@ -100,12 +104,12 @@ fn a_hole_below_a_written_segment_is_damage_whatever_is_proven() {
 fn a_spare_that_is_missing_empty_or_damaged_costs_nothing() {
     let run = SmallRun::crashed(Witnessed::All);
     let spare = "00000004.seg";
-    let damages: [(&str, &dyn Fn(&Path)); 4] = [
+    let damages: [NamedDamage<'_>; 4] = [
         ("missing", &|folder| remove(folder, spare)),
         ("empty", &|folder| fs::write(folder.join(spare), []).unwrap()),
         ("without a header page", &|folder| fs::write(folder.join(spare), vec![0; 16 << 10]).unwrap()),
         ("of garbage in its header page", &|folder| {
-            fs::write(folder.join(spare), [vec![0x5a; 4_096], vec![0; 12 << 10]].concat()).unwrap()
+            fs::write(folder.join(spare), [vec![0x5a; 4_096], vec![0; 12 << 10]].concat()).unwrap();
         }),
     ];
     for (name, damage) in damages {
@@ -119,7 +123,7 @@ fn a_spare_that_is_missing_empty_or_damaged_costs_nothing() {
 
 #[test]
 fn manifest_is_told_by_the_first_segment_if_it_is_missing_empty_or_garbage() {
-    let damages: [(&str, &dyn Fn(&Path)); 3] = [
+    let damages: [NamedDamage<'_>; 3] = [
         ("missing", &|folder| remove(folder, "MANIFEST")),
         ("empty", &|folder| fs::write(folder.join("MANIFEST"), []).unwrap()),
         ("garbage", &|folder| fs::write(folder.join("MANIFEST"), [0xa5; 500]).unwrap()),
@@ -189,7 +193,7 @@ fn what_is_left_of_a_lost_run_is_not_taken_for_a_creation_that_was_cut_off() {
 fn watermark_that_tells_nothing_leaves_the_commits_to_tell_it() {
     let run = SmallRun::crashed(Witnessed::All);
     let stranger = SmallRun::crashed(Witnessed::All);
-    let damages: [(&str, &dyn Fn(&Path)); 5] = [
+    let damages: [NamedDamage<'_>; 5] = [
         ("missing", &|folder| remove(folder, "WATERMARK")),
         ("empty", &|folder| fs::write(folder.join("WATERMARK"), []).unwrap()),
         ("garbage", &|folder| fs::write(folder.join("WATERMARK"), [0xa5; 8_192]).unwrap()),
@@ -224,13 +228,13 @@ fn a_quarantined_run_whose_watermark_is_lost_later_answers_as_before() {
 #[test]
 fn indexes_of_other_segments_and_of_other_runs_are_not_believed() {
     for (run, stranger) in both().into_iter().zip(both()) {
-        let damages: [(&str, &dyn Fn(&Path)); 4] = [
+        let damages: [NamedDamage<'_>; 4] = [
             ("the key indexes are exchanged", &|folder| exchange(folder, "00000001.key", "00000002.key")),
             ("the sparse indexes are exchanged", &|folder| exchange(folder, "00000001.idx", "00000002.idx")),
             ("the indexes are missing", &|folder| {
                 file_names(folder)
                     .iter()
-                    .filter(|name| name.ends_with(".idx") || name.ends_with(".key"))
+                    .filter(|name| has_extension(name, "idx") || has_extension(name, "key"))
                     .for_each(|name| remove(folder, name));
             }),
             ("the indexes are those of another run", &|folder| {
@@ -273,7 +277,7 @@ fn strange_files_in_the_folder_change_nothing() {
 #[test]
 fn what_stands_in_the_place_of_a_segment_and_is_no_file_is_refused() {
     let run = SmallRun::crashed(Witnessed::All);
-    let damages: [(&str, &dyn Fn(&Path)); 2] = [
+    let damages: [NamedDamage<'_>; 2] = [
         ("a folder", &|folder| {
             remove(folder, "00000002.seg");
             fs::create_dir(folder.join("00000002.seg")).unwrap();
@@ -341,5 +345,5 @@ fn what_a_creation_left_that_was_cut_off_is_cleared_away_by_the_next() {
     assert_eq!(store.append_batch(&batch(1, 9, 100)), Ok(9));
     store.seal(RunStatus::Ended).unwrap();
     assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"the operator's");
-    assert!(!file_names(&folder).iter().any(|name| name.ends_with(".tmp")));
+    assert!(!file_names(&folder).iter().any(|name| has_extension(name, "tmp")));
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::small_run::{RUN, SmallRun};
 use crate::support::entries::{INSTANCE, batch, manifest};
-use crate::support::folders::{file_names, memory_dir};
+use crate::support::folders::{file_names, has_extension, memory_dir};
 use crate::support::log::Answers;
 
 /// What one way of opening a damaged run came to: a verdict and answers, or a refusal.
@@ -176,6 +176,6 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// The segments of a run by name: what a verdict of damage must leave as it is.
 fn segments(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = contents(folder);
-    files.retain(|name, _| name.ends_with(".seg"));
+    files.retain(|name, _| has_extension(name, "seg"));
     files
 }

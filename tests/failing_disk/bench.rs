@@ -59,7 +59,7 @@ impl Bench {
 
     /// The same, synced in the background.
     pub fn buffered_recorder(&self) -> Recorder {
-        let durability = Durability::Buffered { sync_every: Duration::from_secs(60) };
+        let durability = Durability::Buffered { sync_every: Duration::from_mins(1) };
         Recorder::open(self.by_hand().durability(durability).build().unwrap(), manifest(RUN))
     }
 

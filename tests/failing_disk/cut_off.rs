@@ -11,24 +11,16 @@ use crate::support::folders::copy_folder;
 use crate::support::log::Log;
 
 /// What a process did before it ended.
+#[derive(Default)]
 struct Life {
     /// What it began, acknowledged or not.
     log: Log,
     acknowledged: u64,
     anchors_acknowledged: usize,
-    sealed: bool,
 }
 
 /// Opens a run, fills two segments and begins a third, with everything in the background, and seals it.
-fn live(store: &mut SegmentBackend) -> Result<(), (Life, EventStoreError)> {
-    let mut life = Life { log: Log::default(), acknowledged: 0, anchors_acknowledged: 0, sealed: false };
-    match try_to_live(store, &mut life) {
-        Ok(()) => Ok(()),
-        Err(error) => Err((life, error)),
-    }
-}
-
-fn try_to_live(store: &mut SegmentBackend, life: &mut Life) -> Result<(), EventStoreError> {
+fn live(store: &mut SegmentBackend, life: &mut Life) -> Result<(), EventStoreError> {
     store.open_run(manifest(RUN))?;
     for (last, payload_len) in [(2, 40), (3, 12_000), (6, 400), (24, 900), (25, 10), (40, 800)] {
         let entries = batch(life.log.last_seq() + 1, last, payload_len);
@@ -45,7 +37,6 @@ fn try_to_live(store: &mut SegmentBackend, life: &mut Life) -> Result<(), EventS
         }
     }
     store.seal(RunStatus::Ended)?;
-    life.sealed = true;
     Ok(())
 }
 
@@ -85,13 +76,14 @@ fn a_process_that_ends_after_any_change_leaves_everything_acknowledged() {
         bench.disk.cut_off_after(changes);
         let mut store = bench.by_hand().build().unwrap();
         let what = format!("cut off after {changes} changes");
-        let lived = live(&mut store);
+        let mut life = Life::default();
+        let lived = live(&mut store, &mut life);
         drop(store);
         match lived {
             Ok(()) if !bench.disk.is_cut_off() => return assert!(changes > 60, "{changes} changes were tried"),
             // Only WATERMARK was left over, of a run that is sealed.
             Ok(()) => assert!(SegmentBackend::open_sealed(bench.base(), INSTANCE, RUN).is_ok(), "{what}"),
-            Err((life, _)) => assert_survived(&bench, &life, &what),
+            Err(_) => assert_survived(&bench, &life, &what),
         }
     }
 }
@@ -127,7 +119,7 @@ fn a_recovery_that_ends_after_any_change_can_be_run_again() {
             assert_eq!((recovered, sealed), (Err(EventStoreError::CrashedPredecessor), Ok(())));
             return assert!(changes > 15, "{changes} changes were tried");
         }
-        let life = Life { log: log.clone(), acknowledged, anchors_acknowledged: 1, sealed: false };
+        let life = Life { log: log.clone(), acknowledged, anchors_acknowledged: 1 };
         assert_survived(&bench, &life, &what);
     }
 }
@@ -147,7 +139,7 @@ fn recoveries_that_end_one_after_the_other_lose_nothing() {
                     let _ = store.seal(RunStatus::CrashedRecovered);
                 }
             }
-            let life = Life { log: log.clone(), acknowledged, anchors_acknowledged: 1, sealed: false };
+            let life = Life { log: log.clone(), acknowledged, anchors_acknowledged: 1 };
             assert_survived(&bench, &life, &format!("recoveries cut off after {first} and {second} changes"));
         }
     }

@@ -22,8 +22,8 @@ fn bound_file_len(len: Option<u64>) {
     setrlimit(Resource::Fsize, Rlimit { current: len.or(maximum), maximum }).unwrap();
 }
 
-fn assert_disk<T: std::fmt::Debug>(result: Result<T, EventStoreError>, what: &str) {
-    assert!(matches!(&result, Err(EventStoreError::Disk(text)) if text.contains("seg")), "{what}: {result:?}");
+fn assert_disk<T: std::fmt::Debug>(result: &Result<T, EventStoreError>, what: &str) {
+    assert!(matches!(result, Err(EventStoreError::Disk(text)) if text.contains("seg")), "{what}: {result:?}");
 }
 
 /// The child, in which a write past the bound is an error and not a signal.
@@ -38,7 +38,7 @@ fn writes_to_a_disk_that_is_full() {
 
     // There is no room to begin: nothing is there afterwards that the next attempt would trip over.
     bound_file_len(Some(20 << 10));
-    assert_disk(store(base, BackgroundMode::Manual).open_run(manifest(RUN)), "a run begins");
+    assert_disk(&store(base, BackgroundMode::Manual).open_run(manifest(RUN)), "a run begins");
     assert_eq!(SegmentBackend::list_runs(base, INSTANCE), Ok(Vec::new()));
     bound_file_len(None);
     let mut recorder = Recorder::open(store(base, BackgroundMode::Manual), manifest(RUN));
@@ -46,11 +46,11 @@ fn writes_to_a_disk_that_is_full() {
 
     // There is no room for the next segment: told when it is needed, and nothing else stops.
     bound_file_len(Some(20 << 10));
-    assert_disk(recorder.store.append_batch(&batch(6, 40, 1_000)), "a segment is needed");
+    assert_disk(&recorder.store.append_batch(&batch(6, 40, 1_000)), "a segment is needed");
     recorder.append(&batch(6, 6, 10));
     // There is no room where the active segment is written: the end of all writing.
     let entries = batch(7, 22, 1_000);
-    assert_disk(recorder.store.append_batch(&entries), "a batch past the bound");
+    assert_disk(&recorder.store.append_batch(&entries), "a batch past the bound");
     recorder.log.push_batch(&entries);
     bound_file_len(None);
     assert_refused(recorder.store.append_batch(&batch(7, 7, 10)), "the disk has room again");
@@ -70,7 +70,7 @@ fn writes_to_a_disk_that_is_full() {
     recorder.append(&batch(1, 3, 1_000));
     bound_file_len(Some(40 << 10));
     let entries = batch(4, 70, 1_000);
-    assert_disk(recorder.store.append_batch(&entries), "a batch larger than a segment");
+    assert_disk(&recorder.store.append_batch(&entries), "a batch larger than a segment");
     recorder.log.push_batch(&entries);
     bound_file_len(None);
     assert_refused(recorder.store.append_batch(&batch(4, 4, 10)), "the disk has room again");

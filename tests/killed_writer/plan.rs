@@ -1,5 +1,6 @@
 //! What a child records: batches and anchors that follow from a number, and how it stores them.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +20,11 @@ pub struct Numbers(u64);
 impl Numbers {
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Other numbers each time.
+    pub fn by_chance() -> Self {
+        Self::new(RandomState::new().build_hasher().finish())
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {

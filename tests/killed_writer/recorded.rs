@@ -170,8 +170,7 @@ fn assert_swept(log: &Log, base: &Path, sealed: &RunManifest, what: &dyn Display
 /// Kills writers at random moments, `count` times; answers how many of them had begun their run.
 fn kill_writers(count: u64, first_seed: u64, plan: impl Fn(u64) -> Plan, delay: impl Fn(&mut Numbers) -> (Duration, bool)) -> u64 {
     // The moment is random on purpose: the timing of a process cannot be repeated anyway.
-    let chance = u64::from(std::process::id()) ^ Instant::now().elapsed().as_nanos() as u64;
-    let mut numbers = Numbers::new(chance ^ first_seed);
+    let mut numbers = Numbers::by_chance();
     let mut begun = 0;
     for seed in first_seed..first_seed + count {
         let base = tempfile::tempdir().unwrap();

@@ -48,7 +48,7 @@ fn crashed_run(base: &Path) -> Log {
 fn a_recovery_that_is_killed_anywhere_is_done_by_the_next() {
     let template = tempfile::tempdir().unwrap();
     let log = crashed_run(template.path());
-    let mut numbers = Numbers::new(u64::from(std::process::id()));
+    let mut numbers = Numbers::by_chance();
     for _ in 0..12 {
         let base = tempfile::tempdir().unwrap();
         copy_folder(template.path(), base.path());

@@ -44,3 +44,8 @@ pub fn file_names(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// Whether a file's name ends with a dot and this.
+pub fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
+}

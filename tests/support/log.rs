@@ -104,7 +104,7 @@ impl Log {
                     assert_eq!(&entry, &self.entries[usize::try_from(seq).unwrap() - 1], "{what}");
                 }
                 Ok(None) => {
-                    assert!(seq == 0 || seq > high_watermark, "{what}: entry {seq} of {high_watermark} passes for one that never was")
+                    assert!(seq == 0 || seq > high_watermark, "{what}: entry {seq} of {high_watermark} passes for one that never was");
                 }
                 Err(error) => {
                     assert!(is_damage(&error), "{what}: entry {seq}: {error:?}");
