@@ -49,10 +49,16 @@ extern crate self as tapelog; // The storage for fault tests is shared with the 
 
 pub mod error;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod io;
 pub mod lifecycle;
 pub mod limits;
 pub mod model;
+#[cfg(tapelog_seeded_bugs)]
+pub mod seeded_bug;
+#[cfg(not(tapelog_seeded_bugs))]
+mod seeded_bug;
 pub(crate) mod segment;
 pub mod store;
 pub mod verify;

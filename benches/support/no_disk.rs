@@ -35,6 +35,10 @@ impl Storage for NoDisk {
         self.os.create_dir(path)
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.os.remove_dir(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.os.rename(from, to)
     }

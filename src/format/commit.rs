@@ -8,6 +8,7 @@ use super::FormatError;
 use super::bytes::check_len;
 use super::field::{Field, covers};
 use super::salt::Salt;
+use crate::seeded_bug::SeededBug;
 
 const COMMIT_NO: Field = Field::first("commit_no", 8);
 const FIRST_SEQ: Field = COMMIT_NO.then("first_seq", 8);
@@ -47,7 +48,10 @@ pub(crate) struct Commit {
 impl Commit {
     /// Appends the body of a frame that will lie at `offset` of a segment with this salt.
     pub(crate) fn encode_body(&self, buf: &mut Vec<u8>, salt: &Salt, offset: u64) {
-        debug_assert!(self.durable_commit_no < self.commit_no, "a commit cannot know itself to be durable");
+        debug_assert!(
+            self.durable_commit_no < self.commit_no || SeededBug::ClaimTooHigh.is_on(),
+            "a commit cannot know itself to be durable"
+        );
         let mut body = [0; BODY_LEN];
         COMMIT_NO.put(&mut body, &self.commit_no.to_le_bytes());
         FIRST_SEQ.put(&mut body, &self.first_seq.to_le_bytes());
@@ -63,7 +67,7 @@ impl Commit {
     /// Reads the body of a frame at `offset` whose header and checksums were right, and whose seq is `frame_seq`.
     pub(crate) fn decode_body(body: &[u8], salt: &Salt, offset: u64, frame_seq: u64) -> Result<Self, FormatError> {
         check_len(body, BODY_LEN)?;
-        if TAG.array(body)? != computed_tag(body, salt, offset) {
+        if TAG.array(body)? != computed_tag(body, salt, offset) && !SeededBug::InvalidCommitBelieved.is_on() {
             return Err(TAG.damaged("the tag of this commit at this place", "another"));
         }
         RESERVED.zeros(body)?;
@@ -75,6 +79,9 @@ impl Commit {
             durable_seq: DURABLE_SEQ.u64(body)?,
             root: ROOT.array(body)?,
         };
+        if SeededBug::ClaimTooHigh.is_on() || SeededBug::InvalidCommitBelieved.is_on() {
+            return Ok(commit);
+        }
         if commit.durable_commit_no >= commit.commit_no {
             return Err(DURABLE_COMMIT_NO.damaged(format!("below {}", commit.commit_no), commit.durable_commit_no.to_string()));
         }

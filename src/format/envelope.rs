@@ -5,6 +5,7 @@
 //! the bytes.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::error::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,8 +36,10 @@ const _: () = {
     assert!(MANIFEST_LEN_MAX <= u32::MAX as usize);
 };
 
-const CODEC: Configuration<LittleEndian, Fixint, Limit<MANIFEST_LEN_MAX>> =
-    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<MANIFEST_LEN_MAX>();
+/// The codec, which gives up where a value claims more than `LEN_MAX` bytes.
+const fn codec<const LEN_MAX: usize>() -> Configuration<LittleEndian, Fixint, Limit<LEN_MAX>> {
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LEN_MAX>()
+}
 
 /// An envelope whose checksum was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl<'a> Envelope<'a> {
 
     /// Reads the value.
     pub(crate) fn value<T: DeserializeOwned>(&self) -> Result<T, FormatError> {
-        match bincode::serde::decode_from_slice::<T, _>(self.body, CODEC) {
+        match decode_value::<T>(self.body) {
             Ok((value, used)) if used == self.body.len() => Ok(value),
             Ok((_, used)) => Err(FormatError::damaged(HEADER_LEN + used, "the end of the value", "further bytes")),
             Err(error) => Err(FormatError::damaged(HEADER_LEN, "a value of this kind", error.to_string())),
@@ -75,9 +78,30 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// Reads a value and how many bytes it has.
+///
+/// The codec takes memory for a text before it looks whether the text is there, so that its limit has to
+/// follow the length of what is read. A limit is a constant, which is why there are several.
+fn decode_value<T: DeserializeOwned>(body: &[u8]) -> Result<(T, usize), DecodeError> {
+    const SHORT: usize = 4 << 10;
+    const MIDDLE: usize = 64 << 10;
+    const LONG: usize = 1 << 20;
+    let len = body.len();
+    if len <= SHORT {
+        bincode::serde::decode_from_slice(body, codec::<SHORT>())
+    } else if len <= MIDDLE {
+        bincode::serde::decode_from_slice(body, codec::<MIDDLE>())
+    } else if len <= LONG {
+        bincode::serde::decode_from_slice(body, codec::<LONG>())
+    } else {
+        bincode::serde::decode_from_slice(body, codec::<MANIFEST_LEN_MAX>())
+    }
+}
+
 /// The bytes of a value.
 pub(crate) fn encode_value<T: Serialize>(value: &T) -> Result<Vec<u8>, EventStoreError> {
-    bincode::serde::encode_to_vec(value, CODEC).map_err(|error| EventStoreError::Backend(format!("cannot encode metadata: {error}")))
+    bincode::serde::encode_to_vec(value, codec::<MANIFEST_LEN_MAX>())
+        .map_err(|error| EventStoreError::Backend(format!("cannot encode metadata: {error}")))
 }
 
 /// An envelope around a value's bytes. Refused if it is longer than `len_max`; `what` names it then.
@@ -222,6 +246,27 @@ mod tests {
         assert!(is_damage(&Envelope::decode(&bytes, TEST_MAGIC, LEN_MAX - 1)));
         let refused = encode(TEST_MAGIC, &testing::UID, &[0; 32], &body, "the test in bytes", LEN_MAX - 1);
         assert!(matches!(refused, Err(EventStoreError::LimitExceeded { maximum: 199, found: 200, .. })));
+    }
+
+    #[test]
+    fn a_text_that_claims_far_more_than_is_there_is_refused_before_memory_is_taken_for_it() {
+        for claimed in [8_u64 << 10, 1 << 20, 15 << 20] {
+            let mut body = claimed.to_le_bytes().to_vec();
+            body.extend_from_slice(b"text");
+            let error = decode(&envelope_of(&body)).unwrap().value::<String>().unwrap_err();
+            let by_the_limit = DecodeError::LimitExceeded.to_string();
+            assert!(matches!(&error, FormatError::Damaged { found, .. } if **found == by_the_limit), "{claimed} bytes: {error}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_any_length_is_read_back() {
+        for len in [0, 4_087, 4_088, 4_089, 65_528, 65_529, 1_048_568, 1_048_569, 2 << 20] {
+            let texts = vec!["a".repeat(len / 2), "b".repeat(len - len / 2)];
+            assert_eq!(decode_value(&encode_value(&texts).unwrap()).unwrap(), (texts, len + 24));
+            let text = "c".repeat(len);
+            assert_eq!(decode_value(&encode_value(&text).unwrap()).unwrap(), (text, len + 8));
+        }
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl HeaderPage {
         }
     }
 
+    /// Whether a copy in the page is whole and says this.
+    pub(crate) fn stands_in(&self, page: &[u8]) -> bool {
+        [FIRST_COPY, SECOND_COPY].into_iter().any(|copy| decode_copy(page, copy).is_ok_and(|found| found == *self))
+    }
+
     /// Everything that is wrong with the page.
     pub(crate) fn check_whole(page: &[u8]) -> Vec<FormatError> {
         let mut errors: Vec<_> = check_len(page, PAGE_LEN).err().into_iter().collect();
@@ -178,6 +183,18 @@ mod tests {
             assert_eq!(HeaderPage::decode(page.as_slice()), Ok(header()));
             assert_eq!(HeaderPage::check_whole(page.as_slice()).len(), 1);
         }
+    }
+
+    #[test]
+    fn another_segments_copy_beside_the_right_one_costs_nothing() {
+        let other = HeaderPage { ordinal: 7, ..header() };
+        for misplaced in [FIRST_COPY, SECOND_COPY] {
+            let mut page = header().encode();
+            misplaced.put(page.as_mut_slice(), &other.encode()[..COPY_LEN]);
+            assert!(header().stands_in(page.as_slice()));
+            assert_eq!(HeaderPage::check_whole(page.as_slice()).len(), 1, "it is reported all the same");
+        }
+        assert!(!header().stands_in(other.encode().as_slice()));
     }
 
     #[test]

@@ -43,7 +43,10 @@ pub(crate) mod index_header;
 pub(crate) mod key_index;
 pub mod layout;
 pub(crate) mod manifest;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store of the sidecar writes and reads these records, and is built on this room"))]
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "the store of the sidecar writes and reads these records, and is built on this room")
+)]
 pub(crate) mod marker;
 pub(crate) mod open;
 pub(crate) mod root;

@@ -123,6 +123,10 @@ impl Watermark {
         if position.ordinal == 0 && position.offset != 0 {
             return Err(OFFSET.damaged("0 without a segment", position.offset.to_string()));
         }
+        let (commit_no, seq) = (COMMIT_NO.u64(slot)?, SEQ.u64(slot)?);
+        if position.ordinal == 0 && (commit_no, seq) != (0, 0) {
+            return Err(ORDINAL.damaged(format!("the segment of commit {commit_no} and entry {seq}"), "none"));
+        }
         let anchor_offset = ANCHOR_OFFSET.u64(slot)?;
         let anchor = chain::from_parts(ANCHOR_ORDINAL.u32(slot)?, anchor_offset)
             .map_err(|_| ANCHOR_OFFSET.damaged("0 without an anchor", anchor_offset.to_string()))?;
@@ -130,14 +134,7 @@ impl Watermark {
         for (count, field) in marker_counts.iter_mut().zip(MARKER_COUNTS) {
             *count = field.u64(slot)?;
         }
-        let state = ChainState {
-            commit_no: COMMIT_NO.u64(slot)?,
-            seq: SEQ.u64(slot)?,
-            root: ROOT.array(slot)?,
-            max_ts_init: MAX_TS_INIT.u64(slot)?,
-            anchor,
-            marker_counts,
-        };
+        let state = ChainState { commit_no, seq, root: ROOT.array(slot)?, max_ts_init: MAX_TS_INIT.u64(slot)?, anchor, marker_counts };
         Ok(Self { uid: Uid(UID.array(slot)?), stream, state, position })
     }
 }
@@ -205,6 +202,14 @@ mod tests {
         assert_eq!(Watermark::decode_slot(&slot), Err(FormatError::UnknownVersion { found: 9, supported: 1 }));
         CRC.put(&mut slot, &[0; 4]);
         assert!(is_damage(&Watermark::decode_slot(&slot)));
+    }
+
+    #[test]
+    fn a_commit_that_stands_in_no_segment_is_refused() {
+        let nothing = Watermark { state: ChainState::start([7; 32]), position: Position::default(), ..watermark() };
+        for state in [ChainState { commit_no: 1, ..nothing.state }, ChainState { seq: 1, ..nothing.state }] {
+            assert!(is_damage(&Watermark::decode_slot(&Watermark { state, ..nothing }.encode_slot())));
+        }
     }
 
     #[test]

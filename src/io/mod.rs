@@ -81,6 +81,13 @@ pub trait Storage: Send + Sync + Debug {
     /// `AlreadyExists` where something stands at `path`.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes a folder in which nothing stands.
+    ///
+    /// # Errors
+    /// What the operating system reports: a missing folder is `NotFound`, one that is not empty is an
+    /// error too.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
     /// Renames a file within a folder, replacing what stands at `to`.
     ///
     /// # Errors
@@ -107,6 +114,11 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// What the operating system reports; a lock that somebody else holds is `Ok(None)`.
     fn lock(&self, path: &Path) -> io::Result<Option<Lock>>;
+
+    /// Sixteen bytes that no other run has: at random, unless a simulation decides them.
+    fn unique_id(&self) -> [u8; 16] {
+        *uuid::Uuid::new_v4().as_bytes()
+    }
 
     /// Whether a writer holds the lock of a folder, learned without taking the writer's lock and
     /// without refusing it to anybody.

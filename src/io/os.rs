@@ -66,6 +66,10 @@ impl Storage for OsStorage {
         settled
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        retry_interrupted(|| fs::remove_dir(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         retry_interrupted(|| fs::rename(from, to))
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{File, OpenMode, Storage};
 use crate::error::EventStoreError;
 use crate::limits::READ_CHUNK_LEN;
+use crate::seeded_bug::{SeededBug, unless};
 
 /// The step of an operation that failed, and where.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ pub(crate) fn write_all_at(file: &dyn File, bytes: &[u8], offset: u64) -> io::Re
         if len == 0 {
             return Err(io::Error::new(io::ErrorKind::WriteZero, format!("the file takes no more bytes at offset {at}")));
         }
-        rest = rest.get(len..).ok_or_else(more_than_asked)?;
+        rest = if SeededBug::ShortWriteBelieved.is_on() { &[] } else { rest.get(len..).ok_or_else(more_than_asked)? };
         at = advance(at, len)?;
     }
     Ok(())
@@ -165,10 +166,10 @@ pub(crate) fn read_whole(storage: &dyn Storage, path: &Path, len_max: usize) -> 
     let mut offset = 0;
     loop {
         let len = read_some(file.as_ref(), &mut chunk, offset)?;
-        if len == 0 {
+        bytes.extend_from_slice(chunk.get(..len).ok_or_else(more_than_asked)?);
+        if len == 0 || SeededBug::ShortReadBelieved.is_on() && len < chunk.len() {
             return Ok(Some(bytes));
         }
-        bytes.extend_from_slice(chunk.get(..len).ok_or_else(more_than_asked)?);
         if bytes.len() > len_max {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -200,31 +201,55 @@ pub(crate) fn replace_file(storage: &dyn Storage, folder: &Path, name: &str, con
         let _ = storage.remove_file(&unfinished);
         return Err(failed);
     }
-    storage.sync_dir(folder).map_err(at(Step::SyncFolder, folder))
+    let synced = unless(SeededBug::ReplacedFolderNotSynced, || storage.sync_dir(folder));
+    synced.or_else(|error| SeededBug::FolderSyncErrorIgnored.hides(error)).map_err(at(Step::SyncFolder, folder))
 }
 
 fn write_new_file(storage: &dyn Storage, path: &Path, contents: &[u8]) -> Result<(), StepError> {
     let file = storage.open(path, OpenMode::CreateNew).map_err(at(Step::Create, path))?;
     write_all_at(file.as_ref(), contents, 0).map_err(at(Step::Write, path))?;
-    file.sync_all().map_err(at(Step::Sync, path))
+    unless(SeededBug::ReplacedFileNotSynced, || file.sync_all()).map_err(at(Step::Sync, path))
 }
+
+/// How often the creation of folders begins anew because somebody else made one of them anew.
+const CREATIONS_MAX: u32 = 8;
 
 /// Creates the folder at `path` and every missing one above it, each durable before the next.
 ///
 /// A folder that is there already may be the last one that an earlier call made before it was
-/// killed, and its name not durable yet. Its parent is therefore synced as well; only that folder
-/// can be concerned, because each is made durable before the next one is made in it.
+/// killed, or before it was told that the name could not be made durable: after that no later sync
+/// of the folder above says anything about the name. Only one in which nothing stands can be
+/// concerned, because each is durable before anything is put into it. Below `base`, such a folder is
+/// made anew; `base` itself and what is above it belong to the user, and get a sync.
 ///
 /// # Errors
 /// The step that failed; `NotADirectory` where a file stands in the way.
-pub(crate) fn create_dir_all_synced(storage: &dyn Storage, path: &Path) -> Result<(), StepError> {
+pub(crate) fn create_dir_all_synced(storage: &dyn Storage, base: &Path, path: &Path) -> Result<(), StepError> {
+    for _ in 1..CREATIONS_MAX {
+        match create_missing_dirs(storage, base, path) {
+            // Somebody else took a folder away between our look and our step, to make it anew.
+            Err(failed) if failed.error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    create_missing_dirs(storage, base, path)
+}
+
+fn create_missing_dirs(storage: &dyn Storage, base: &Path, path: &Path) -> Result<(), StepError> {
+    let is_ours = |folder: &Path| folder != base && folder.starts_with(base);
     let mut missing = Vec::new();
+    let mut taken_away = false;
     for folder in path.ancestors() {
         if folder.as_os_str().is_empty() {
             break;
         }
         match storage.stat(folder).map_err(at(Step::Look, folder))? {
             Some(found) if found.is_dir => {
+                if !taken_away && is_ours(folder) && take_away_if_empty(storage, folder)? {
+                    taken_away = true;
+                    missing.push(folder);
+                    continue;
+                }
                 sync_parent_of_found(storage, folder)?;
                 break;
             }
@@ -232,6 +257,7 @@ pub(crate) fn create_dir_all_synced(storage: &dyn Storage, path: &Path) -> Resul
             None => missing.push(folder),
         }
     }
+    let mut made_before = false;
     for folder in missing.into_iter().rev() {
         match storage.create_dir(folder) {
             // Somebody else may be making the same folders; then whoever comes first is not done syncing.
@@ -239,9 +265,23 @@ pub(crate) fn create_dir_all_synced(storage: &dyn Storage, path: &Path) -> Resul
             other => other.map_err(at(Step::CreateFolder, folder))?,
         }
         let parent = parent_of(folder);
-        storage.sync_dir(parent).map_err(at(Step::SyncFolder, parent))?;
+        unless(SeededBug::ParentFolderNotSynced, || storage.sync_dir(parent)).map_err(at(Step::SyncFolder, parent))?;
+        if made_before && is_ours(parent) {
+            // Until this folder stood in it, somebody else may have made the one above anew.
+            let above = parent_of(parent);
+            storage.sync_dir(above).map_err(at(Step::SyncFolder, above))?;
+        }
+        made_before = true;
     }
     Ok(())
+}
+
+/// Removes a folder in which nothing stands; false where something does, or where it is not ours to remove.
+fn take_away_if_empty(storage: &dyn Storage, folder: &Path) -> Result<bool, StepError> {
+    if !storage.list(folder).map_err(at(Step::Look, folder))?.is_empty() || SeededBug::FoundFolderNotSynced.is_on() {
+        return Ok(false);
+    }
+    Ok(storage.remove_dir(folder).is_ok())
 }
 
 fn is_folder(storage: &dyn Storage, path: &Path) -> Result<bool, StepError> {
@@ -250,7 +290,7 @@ fn is_folder(storage: &dyn Storage, path: &Path) -> Result<bool, StepError> {
 
 fn sync_parent_of_found(storage: &dyn Storage, folder: &Path) -> Result<(), StepError> {
     let parent = parent_of(folder);
-    match storage.sync_dir(parent) {
+    match unless(SeededBug::FoundFolderNotSynced, || storage.sync_dir(parent)) {
         // A folder that this user may not open is one in which this user's run was not created.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         other => other.map_err(at(Step::SyncFolder, parent)),
@@ -437,7 +477,7 @@ mod tests {
     fn each_created_folder_is_synced_into_its_parent_before_the_next_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let storage = faulty();
-        create_dir_all_synced(&storage, &folder.path().join("a/b/c")).unwrap();
+        create_dir_all_synced(&storage, folder.path(), &folder.path().join("a/b/c")).unwrap();
         assert!(folder.path().join("a/b/c").is_dir());
         let expected = [
             (OperationKind::SyncDir, folder.path().parent().unwrap().to_owned()),
@@ -445,8 +485,10 @@ mod tests {
             (OperationKind::SyncDir, folder.path().to_owned()),
             (OperationKind::Create, folder.path().join("a/b")),
             (OperationKind::SyncDir, folder.path().join("a")),
+            (OperationKind::SyncDir, folder.path().to_owned()),
             (OperationKind::Create, folder.path().join("a/b/c")),
             (OperationKind::SyncDir, folder.path().join("a/b")),
+            (OperationKind::SyncDir, folder.path().join("a")),
         ];
         assert_eq!(done(&storage), expected);
     }
@@ -457,8 +499,42 @@ mod tests {
     fn the_parent_of_a_folder_that_was_already_there_is_synced() {
         let folder = tempfile::tempdir().unwrap();
         let storage = faulty();
-        create_dir_all_synced(&storage, folder.path()).unwrap();
+        create_dir_all_synced(&storage, folder.path(), folder.path()).unwrap();
         assert_eq!(done(&storage), [(OperationKind::SyncDir, folder.path().parent().unwrap().to_owned())]);
+    }
+
+    /// A folder is made, and the sync that would make its name durable fails. The next attempt finds
+    /// the folder; a sync that succeeds now says nothing about a name that the first one dropped.
+    #[test]
+    fn an_empty_folder_below_the_base_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        let storage = faulty();
+        create_dir_all_synced(&storage, folder.path(), &folder.path().join("a/b")).unwrap();
+        let expected = [
+            (OperationKind::Remove, folder.path().join("a/b")),
+            (OperationKind::SyncDir, folder.path().to_owned()),
+            (OperationKind::Create, folder.path().join("a/b")),
+            (OperationKind::SyncDir, folder.path().join("a")),
+        ];
+        assert_eq!(done(&storage), expected);
+    }
+
+    #[test]
+    fn a_folder_that_holds_something_and_the_base_itself_are_left_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("a/b/LOCK"), b"").unwrap();
+        let storage = faulty();
+        create_dir_all_synced(&storage, folder.path(), &folder.path().join("a/b")).unwrap();
+        assert_eq!(done(&storage), [(OperationKind::SyncDir, folder.path().join("a"))]);
+        let storage = faulty();
+        create_dir_all_synced(&storage, &folder.path().join("a/b"), &folder.path().join("a/b")).unwrap();
+        assert_eq!(storage.count(OperationKind::Remove, ""), 0);
+        fs::remove_file(folder.path().join("a/b/LOCK")).unwrap();
+        let storage = faulty();
+        create_dir_all_synced(&storage, &folder.path().join("a/b"), &folder.path().join("a/b")).unwrap();
+        assert_eq!(storage.count(OperationKind::Remove, ""), 0, "the base is the user's");
     }
 
     #[test]
@@ -467,7 +543,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let storage = faulty();
             storage.fail_nth(OperationKind::SyncDir, "", nth, Errno::IO, Repeat::Once);
-            let failed = create_dir_all_synced(&storage, &folder.path().join("a/b")).unwrap_err();
+            let failed = create_dir_all_synced(&storage, folder.path(), &folder.path().join("a/b")).unwrap_err();
             assert!(failed.is_folder_sync());
             assert_eq!(storage.count(OperationKind::SyncDir, ""), nth);
             assert_eq!(storage.count(OperationKind::Create, ""), nth - 1);
@@ -479,8 +555,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let storage = faulty();
         storage.fail_nth(OperationKind::SyncDir, "", 1, Errno::ACCESS, Repeat::FromThenOn);
-        create_dir_all_synced(&storage, folder.path()).unwrap();
-        let failed = create_dir_all_synced(&storage, &folder.path().join("a")).unwrap_err();
+        create_dir_all_synced(&storage, folder.path(), folder.path()).unwrap();
+        let failed = create_dir_all_synced(&storage, folder.path(), &folder.path().join("a")).unwrap_err();
         assert!(failed.is_folder_sync(), "a folder that was just made must be synced");
     }
 
@@ -488,9 +564,9 @@ mod tests {
     fn a_file_in_the_way_of_a_folder_is_named() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a"), b"").unwrap();
-        let failed = create_dir_all_synced(&OsStorage, &folder.path().join("a/b")).unwrap_err();
+        let failed = create_dir_all_synced(&OsStorage, folder.path(), &folder.path().join("a/b")).unwrap_err();
         assert_eq!(failed.error().kind(), io::ErrorKind::NotADirectory);
-        let failed = create_dir_all_synced(&OsStorage, &folder.path().join("a")).unwrap_err();
+        let failed = create_dir_all_synced(&OsStorage, folder.path(), &folder.path().join("a")).unwrap_err();
         assert_eq!(failed.error().kind(), io::ErrorKind::NotADirectory);
     }
 
@@ -501,7 +577,8 @@ mod tests {
         let makers: Vec<_> = (0..4)
             .map(|_| {
                 let path = Arc::clone(&path);
-                std::thread::spawn(move || create_dir_all_synced(&OsStorage, &path).unwrap())
+                let base = folder.path().to_owned();
+                std::thread::spawn(move || create_dir_all_synced(&OsStorage, &base, &path).unwrap())
             })
             .collect();
         for maker in makers {

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::EventStoreError;
-use crate::model::{RunId, RunStatus, validate_id};
+use crate::io::{OsStorage, Storage};
+use crate::model::{RunId, RunManifest, RunStatus};
 use crate::store::{Depth, EventStore, RecoveryReport, RunListing, SegmentBackend};
 
 /// The topic of the entry by which a session ends.
@@ -84,6 +86,7 @@ pub fn recover_predecessors(base_dir: &Path, instance_id: &str) -> Result<Recove
 pub struct RecoverySweep<'a> {
     base_dir: PathBuf,
     instance_id: String,
+    storage: Arc<dyn Storage>,
     progress: Box<dyn FnMut(SweepProgress<'_>) + 'a>,
 }
 
@@ -94,10 +97,25 @@ impl fmt::Debug for RecoverySweep<'_> {
     }
 }
 
+fn is_sealed(listing: &RunListing) -> bool {
+    listing.manifest.as_ref().is_ok_and(RunManifest::is_sealed)
+}
+
 impl<'a> RecoverySweep<'a> {
     /// A sweep over the runs in `<base_dir>/<instance_id>`.
     pub fn new(base_dir: impl Into<PathBuf>, instance_id: &str) -> Self {
-        Self { base_dir: base_dir.into(), instance_id: instance_id.to_owned(), progress: Box::new(|_| {}) }
+        Self { base_dir: base_dir.into(), instance_id: instance_id.to_owned(), storage: Arc::new(OsStorage), progress: Box::new(|_| {}) }
+    }
+
+    /// Reads and seals over `storage` instead of the operating system's files.
+    #[must_use]
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    fn store(&self) -> Result<SegmentBackend, EventStoreError> {
+        SegmentBackend::builder(&self.base_dir).storage(self.storage.clone()).build()
     }
 
     /// Calls `progress` while runs are read, after every batch.
@@ -113,7 +131,7 @@ impl<'a> RecoverySweep<'a> {
     /// As [`recover_predecessors`].
     pub fn plan(mut self) -> Result<Vec<PlannedRecovery>, EventStoreError> {
         let mut planned = Vec::new();
-        for listing in self.unsealed()? {
+        for listing in self.listings()?.into_iter().filter(|listing| !is_sealed(listing)) {
             let verdict = match &listing.manifest {
                 Err(error) => Err(error.clone()),
                 Ok(_) => self.judge(&listing),
@@ -129,7 +147,11 @@ impl<'a> RecoverySweep<'a> {
     /// As [`recover_predecessors`].
     pub fn apply(mut self) -> Result<RecoveryOutcome, EventStoreError> {
         let mut outcome = RecoveryOutcome::default();
-        for listing in self.unsealed()? {
+        for listing in self.listings()? {
+            if is_sealed(&listing) {
+                self.confirm_seal(listing, &mut outcome)?;
+                continue;
+            }
             if listing.live {
                 outcome.live.push(listing.run_id);
                 continue;
@@ -149,17 +171,23 @@ impl<'a> RecoverySweep<'a> {
         Ok(outcome)
     }
 
-    fn unsealed(&self) -> Result<Vec<RunListing>, EventStoreError> {
-        validate_id("instance id", &self.instance_id)?;
-        let listings = SegmentBackend::scan_runs(&self.base_dir, &self.instance_id)?;
-        Ok(listings.into_iter().filter(|listing| listing.manifest.as_ref().map_or(true, |manifest| !manifest.is_sealed())).collect())
+    fn listings(&self) -> Result<Vec<RunListing>, EventStoreError> {
+        self.store()?.runs_of(&self.instance_id)
+    }
+
+    /// A seal that was cut off at its very end is brought to it, so that no loss of power takes it back.
+    fn confirm_seal(&self, listing: RunListing, outcome: &mut RecoveryOutcome) -> Result<(), EventStoreError> {
+        if let Err(error) = self.store()?.confirm_seal(&listing.path) {
+            outcome.unreadable.push(UnreadableRun { run_id: listing.run_id, error });
+        }
+        Ok(())
     }
 
     fn recover(&mut self, listing: &RunListing) -> Result<RunStatus, EventStoreError> {
         if let Err(error) = &listing.manifest {
             return Err(error.clone());
         }
-        let mut store = SegmentBackend::new(&self.base_dir);
+        let mut store = self.store()?;
         let Self { progress, .. } = self;
         let mut told = |bytes_done| progress(SweepProgress { run_id: &listing.run_id, bytes_done, bytes_total: listing.bytes });
         store.recover_run(&listing.path, Depth::FullWithHashes, &mut told)?;
@@ -169,9 +197,10 @@ impl<'a> RecoverySweep<'a> {
     }
 
     fn judge(&mut self, listing: &RunListing) -> Result<(RunStatus, RecoveryReport), EventStoreError> {
+        let store = self.store()?;
         let Self { progress, .. } = self;
         let mut told = |bytes_done| progress(SweepProgress { run_id: &listing.run_id, bytes_done, bytes_total: listing.bytes });
-        let store = SegmentBackend::new(&self.base_dir).judge_run(&listing.path, listing.live, &mut told)?;
+        let store = store.judge_run(&listing.path, listing.live, &mut told)?;
         let report = store.recovery().cloned().ok_or_else(EventStoreError::no_run_open)?;
         Ok((status_of(&store)?, report))
     }

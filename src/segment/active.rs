@@ -15,6 +15,7 @@ use crate::format::salt::Salt;
 use crate::format::sparse_index::SparsePoint;
 use crate::io::{File, Image};
 use crate::limits::BLOCK_LEN;
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::active_keys::ActiveKeys;
 use crate::segment::index_build::{IndexLists, IndexMaterial};
 use crate::segment::spare::{Spare, fill_zeros};
@@ -62,7 +63,7 @@ impl ActiveSegment {
     /// of the bytes and the length.
     pub(crate) fn extend_spare(spare: &mut Spare, len: u64) -> io::Result<()> {
         fill_zeros(&*spare.file, spare.len, len)?;
-        spare.file.sync_all()?;
+        unless(SeededBug::JumboExtensionNotSynced, || spare.file.sync_all())?;
         spare.len = len;
         Ok(())
     }
@@ -115,7 +116,7 @@ impl ActiveSegment {
         let from = usize::try_from(first).unwrap_or(usize::MAX);
         let blocks = image.get(from, usize::try_from(last - first).unwrap_or(usize::MAX));
         let blocks = blocks.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the batch does not fit the segment"))?;
-        self.sync_path.write(&*self.file, blocks, first)
+        self.sync_path.write(&*self.file, blocks, first).or_else(|error| SeededBug::WriteErrorIgnored.hides(error))
     }
 
     /// Makes everything that was written durable.
@@ -123,7 +124,10 @@ impl ActiveSegment {
     /// # Errors
     /// A failed sync; the caller latches.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.sync_path.sync(&*self.file)
+        match self.sync_path.sync(&*self.file) {
+            Err(_) if SeededBug::SyncRetriedAfterFailure.is_on() => self.sync_path.sync(&*self.file),
+            synced => synced.or_else(|error| SeededBug::SyncErrorIgnored.hides(error)),
+        }
     }
 
     /// Adds what a batch means for the indexes.

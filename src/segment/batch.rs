@@ -13,6 +13,7 @@ use crate::format::open::Open;
 use crate::format::root::RootHasher;
 use crate::format::salt::Salt;
 use crate::model::AppendEntry;
+use crate::seeded_bug::SeededBug;
 use crate::segment::index_build::IndexLists;
 use crate::segment::tip::{FIRST_FRAME, Tip};
 
@@ -116,6 +117,7 @@ impl BatchBuffer {
         let count = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         state.commit_no += 1;
         state.root = hasher.finish(state.commit_no, count);
+        let claim = if SeededBug::ClaimTooHigh.is_on() { Claim { commit_no: state.commit_no, seq: state.seq } } else { claim };
         let commit = Commit {
             commit_no: state.commit_no,
             first_seq: before.seq + 1,

@@ -3,6 +3,8 @@
 //! Indexes are derived. They are written once their segment is durable, bound to it, and made again
 //! from the segment whenever they do not fit.
 
+use std::path::Path;
+
 use crate::error::{Corruption, EventStoreError};
 use crate::format::entry::{EntryParts, KeyBytes};
 use crate::format::key_index::{self, KeyRecord, key_hash};
@@ -72,6 +74,8 @@ impl RecordVisitor for IndexCollector {
 
     fn reject(&mut self) {
         self.pending.clear();
+        // A point of the batch that does not exist keeps no distance from those to come.
+        self.pending.last_point = self.accepted.points.last().map(|point| point.offset);
     }
 }
 
@@ -88,19 +92,23 @@ pub(crate) fn first_occurrences(sorted: &[KeyRecord], window: &mut Window<'_>, s
             kept.push(*single);
             continue;
         }
-        let mut seen: Vec<(u8, String)> = Vec::new();
+        let mut seen: Vec<(u8, Vec<u8>)> = Vec::new();
         let mut last_offset = None;
         for record in group {
             if last_offset == Some(record.offset) {
                 continue;
             }
             last_offset = Some(record.offset);
-            let keys = entry_keys(window, salt, record.offset)?;
+            let mut keys = entry_keys(window, salt, record.offset)?;
+            keys.retain(|(kind, key)| key_hash(salt, *kind, key) == record.hash);
+            if keys.is_empty() {
+                // An index without this record would be believed where it says that the key is not there.
+                return Err(not_as_indexed(window.path(), record.offset, "an entry without that key"));
+            }
             let before = seen.len();
-            for (kind, key) in keys {
-                let known = seen.iter().any(|(seen_kind, seen_key)| *seen_kind == kind && *seen_key == key);
-                if !known && key_hash(salt, kind, &key) == record.hash {
-                    seen.push((kind, key));
+            for key in keys {
+                if !seen.contains(&key) {
+                    seen.push(key);
                 }
             }
             if seen.len() > before {
@@ -111,16 +119,19 @@ pub(crate) fn first_occurrences(sorted: &[KeyRecord], window: &mut Window<'_>, s
     Ok(kept)
 }
 
-fn entry_keys(window: &mut Window<'_>, salt: &Salt, offset: u64) -> Result<Vec<(u8, String)>, EventStoreError> {
+fn entry_keys(window: &mut Window<'_>, salt: &Salt, offset: u64) -> Result<Vec<(u8, Vec<u8>)>, EventStoreError> {
     let path = window.path();
     if let FrameStep::Frame(frame) = frame_at(window, salt, offset)?
         && let Ok(parts) = EntryParts::decode(frame.body)
     {
-        return Ok(parts.keys().map(|(kind, key)| (kind, key.to_owned())).collect());
+        return Ok(parts.key_bytes().map(|(kind, key)| (kind, key.to_owned())).collect());
     }
-    Err(Corruption::at(path, offset, "the entry that was indexed here", "a damaged frame")
-        .advise("verify the run; its index is made again from what is intact")
-        .into())
+    Err(not_as_indexed(path, offset, "a damaged frame"))
+}
+
+fn not_as_indexed(path: &Path, offset: u64, found: &str) -> EventStoreError {
+    let corruption = Corruption::at(path, offset, "the entry that was indexed here", found);
+    corruption.advise("verify the run; its index is made again from what is intact").into()
 }
 
 /// What the index files of a full segment are made of.
@@ -173,6 +184,27 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_was_rejected_leaves_nothing_behind() {
+        let mut written = written();
+        let end = written.bytes.len();
+        written.entries(&[700, 700, 700]);
+        let whole = written.padded(16 << 10);
+        let mut torn = whole.clone();
+        torn[end + 2_000..].fill(0);
+        let start = start();
+        let mut collector = IndexCollector::new(salt(), 512, 0);
+        let window = Window::over_slice(&torn, path());
+        let mut walk = BatchWalk::open(window, salt(), Stream::Entries, 1, start.state, start.position, GENESIS).unwrap().unwrap();
+        while let Step::Batch(_) = walk.next_batch(&mut collector).unwrap() {}
+        // What a writer has completed meanwhile is collected as if the walk had come later.
+        let (window, state, offset) = (Window::over_slice(&whole, path()), *walk.state(), walk.offset());
+        let mut walk = BatchWalk::resume(window, salt(), Stream::Entries, 1, state, offset);
+        while let Step::Batch(_) = walk.next_batch(&mut collector).unwrap() {}
+        assert_eq!(collector.accepted.points, written.lists.points);
+        assert_eq!(collector.accepted.keys, written.lists.keys);
+    }
+
+    #[test]
     fn only_the_first_occurrence_of_a_key_is_kept() {
         let written = written();
         let bytes = written.padded(16 << 10);
@@ -190,16 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_equal_hashes_are_told_apart_by_the_keys_themselves() {
+    fn no_index_is_made_of_an_entry_that_has_no_key_with_the_hash_that_was_noted() {
         let written = written();
         let bytes = written.padded(16 << 10);
-        // Two different keys under one hash, as a collision would bring them; only one entry really has it.
         let mut forged: Vec<_> = written.lists.keys.iter().take(4).copied().collect();
         let hash = forged[0].hash;
         for record in &mut forged {
             record.hash = hash;
         }
-        let kept = first_occurrences(&forged, &mut Window::over_slice(&bytes, path()), &salt()).unwrap();
-        assert_eq!(kept, [forged[0]]);
+        let error = first_occurrences(&forged, &mut Window::over_slice(&bytes, path()), &salt()).unwrap_err();
+        assert!(matches!(error, EventStoreError::Corrupted(_)), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 //! [`sync_path`] makes them durable. [`spare`] prepares the files ahead of time. [`walk`] is the one
 //! frame walker: recovery, verification, index building and tools all read segments through it.
 //! [`point_read`] finds single entries, [`index_build`] makes the two index files of a full segment,
-//! and [`salvage`] finds what is intact behind damage.
+//! [`look_ahead`] finds frames behind a break, and [`salvage`] what is intact there.
 //!
 //! The room knows nothing of runs: it is told the salt, the offsets and the state of the chain.
 
@@ -13,6 +13,7 @@ pub(crate) mod active;
 pub(crate) mod active_keys;
 pub(crate) mod batch;
 pub(crate) mod index_build;
+pub(crate) mod look_ahead;
 pub(crate) mod point_read;
 pub(crate) mod salvage;
 pub(crate) mod spare;

@@ -10,8 +10,8 @@ use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
 use crate::format::frame::Kind;
 use crate::format::salt::Salt;
+use crate::segment::look_ahead::look_ahead;
 use crate::segment::tip::FIRST_FRAME;
-use crate::segment::walk::look_ahead;
 use crate::segment::window::Window;
 
 /// An entry that was found behind damage.

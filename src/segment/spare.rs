@@ -13,6 +13,7 @@ use crate::format::file_name;
 use crate::format::header_page::HeaderPage;
 use crate::io::{File, OpenMode, Storage, write_all_at};
 use crate::limits::BLOCK_LEN;
+use crate::seeded_bug::{SeededBug, unless};
 
 /// How many zeros go out in one write.
 const FILL_LEN: usize = 1 << 20;
@@ -56,9 +57,12 @@ pub(crate) fn make_spare(storage: &dyn Storage, folder: &Path, page: HeaderPage,
     };
     if let Err(error) = storage.rename(&temporary, &path) {
         let _ = storage.remove_file(&temporary);
-        return Err(EventStoreError::from_io("rename", &temporary, &error).into());
+        // What was just made can only be missing because its folder is.
+        let folder = error.kind() == ErrorKind::NotFound;
+        return Err(SpareFailure { error: EventStoreError::from_io("rename", &temporary, &error), folder });
     }
-    if let Err(error) = storage.sync_dir(folder) {
+    let synced = unless(SeededBug::SpareFolderNotSynced, || storage.sync_dir(folder));
+    if let Err(error) = synced.or_else(|error| SeededBug::FolderSyncErrorIgnored.hides(error)) {
         return Err(SpareFailure { error: EventStoreError::from_io("sync the folder", folder, &error), folder: true });
     }
     Ok(Spare { page, path, file, len })
@@ -79,7 +83,7 @@ fn fill(storage: &dyn Storage, temporary: &Path, page: &HeaderPage, len: u64) ->
     let write_error = |error: std::io::Error| EventStoreError::from_io("write", temporary, &error);
     fill_zeros(&*file, BLOCK_LEN, len).map_err(write_error)?;
     write_all_at(&*file, &page.encode()[..], 0).map_err(write_error)?;
-    file.sync_all().map_err(|error| EventStoreError::from_io("sync", temporary, &error))?;
+    unless(SeededBug::SpareNotSynced, || file.sync_all()).map_err(|error| EventStoreError::from_io("sync", temporary, &error))?;
     Ok(file)
 }
 
@@ -95,4 +99,29 @@ pub(crate) fn fill_zeros(file: &dyn File, from: u64, to: u64) -> std::io::Result
         offset += len as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::format::salt::{Stream, Uid};
+    use crate::io::OsStorage;
+    use crate::io::faulty_storage::{FaultyStorage, OperationKind, Repeat};
+    use crate::limits::SEGMENT_LEN_MIN;
+
+    /// The run's folder was removed while a spare was filled in it. The rename found nothing to rename,
+    /// nothing latched, and the next batch that still had room was acknowledged in a file without a name.
+    #[test]
+    fn a_spare_that_is_gone_before_its_rename_says_that_the_folder_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = HeaderPage { stream: Stream::Entries, uid: Uid([7; 16]), ordinal: 1 };
+        for (errno, says_so) in [(Errno::NOENT, true), (Errno::IO, false)] {
+            let storage = FaultyStorage::new(Arc::new(OsStorage));
+            storage.fail_nth(OperationKind::Rename, "", 1, errno, Repeat::Once);
+            let failure = make_spare(&storage, folder.path(), page, SEGMENT_LEN_MIN).unwrap_err();
+            assert_eq!(failure.folder, says_so, "{errno}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::format::salt::{Salt, Stream, Uid};
 use crate::io::{File, OpenMode, Storage, read_whole};
 use crate::limits::{BLOCK_LEN, MANIFEST_LEN_MAX};
 use crate::model::RunManifest;
+use crate::seeded_bug::SeededBug;
 use crate::segment::tip::{FIRST_FRAME, Tip};
 use crate::segment::walk::{FrameStep, frame_at};
 use crate::segment::window::Window;
@@ -141,6 +142,19 @@ pub(crate) fn open_segment(storage: &dyn Storage, folder: &Path, ordinal: u32) -
     Ok(Some(SegmentFile { path, file, len }))
 }
 
+/// Whether a segment's header page says that it is `expected`: one copy that does is enough,
+/// because in the place of the other one may lie another segment's.
+///
+/// # Errors
+/// As [`read_page`].
+pub(crate) fn page_fits(window: &mut Window<'_>, expected: &HeaderPage) -> Result<bool, EventStoreError> {
+    if read_page(window)?.as_ref() == Some(expected) {
+        return Ok(true);
+    }
+    let len = usize::try_from(window.len().min(BLOCK_LEN)).unwrap_or_default();
+    Ok(window.get(0, len)?.is_some_and(|page| expected.stands_in(page)))
+}
+
 /// Reads a segment's header page.
 ///
 /// # Errors
@@ -220,7 +234,7 @@ pub(crate) fn identity_from_genesis(storage: &dyn Storage, folder: &Path) -> Res
 /// for another run.
 pub(crate) fn check_folder_name(folder: &Path, manifest: &RunManifest) -> Result<(), EventStoreError> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if name == manifest.run_id {
+    if name == manifest.run_id || SeededBug::FolderNameUnchecked.is_on() {
         return Ok(());
     }
     let found = format!("the manifest of the run {:?}", manifest.run_id);

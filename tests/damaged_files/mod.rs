@@ -8,6 +8,7 @@
 
 mod cut_files;
 mod flipped_bits;
+mod forged_claims;
 mod lost_sectors;
 mod mixed_up_files;
 mod small_run;

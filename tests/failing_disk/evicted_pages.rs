@@ -55,6 +55,10 @@ impl Storage for Forgetful {
         OsStorage.create_dir(path)
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        OsStorage.remove_dir(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsStorage.rename(from, to)
     }

@@ -259,6 +259,10 @@ impl Storage for FaultyStorage {
         self.on_path(OperationKind::Create, path, || self.inner.create_dir(path))
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.on_path(OperationKind::Remove, path, || self.inner.remove_dir(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.perform(OperationKind::Rename, &[from, to], (0, 0), || self.inner.rename(from, to), |()| 0)
     }

@@ -11,6 +11,7 @@ use crate::error::{Corruption, EventStoreError};
 use crate::format::entry::EntryParts;
 use crate::format::frame::Kind;
 use crate::format::key_index::key_hash;
+use crate::format::salt::Salt;
 use crate::segment::salvage::Salvage;
 use crate::segment::walk::{FrameStep, frame_at};
 use crate::store::reading::handles::{Handle, ReadSegment, SEARCH_START};
@@ -95,7 +96,15 @@ fn unknown_keys(path: &Path, kind: u8) -> EventStoreError {
 }
 
 /// The first of the candidates whose entry holds the key.
+///
+/// An entry that holds another key with the same hash is passed over: that is what a collision looks
+/// like. One that holds no key with this hash is not the entry that was indexed.
+///
+/// # Errors
+/// `HashMismatch` and `Corrupted` where a candidate is not the entry that was indexed: it may have
+/// been the first with the key.
 pub(crate) fn prove(source: &SegmentSource<'_>, candidates: &[u64], kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
+    let hash = key_hash(&source.salt, kind, key);
     for &offset in candidates {
         let mut window = source.point_window();
         match frame_at(&mut window, &source.salt, offset)? {
@@ -103,16 +112,27 @@ pub(crate) fn prove(source: &SegmentSource<'_>, candidates: &[u64], kind: u8, ke
                 if holds_key(frame.body, kind, key) {
                     return Ok(Some(frame.header.seq));
                 }
+                if !holds_hash(frame.body, &source.salt, hash) {
+                    let found = format!("one without it, and the index of the key {key:?} names it");
+                    return Err(not_indexed(source, offset, "an entry with a key of this hash", found).with_seq(frame.header.seq).into());
+                }
             }
             FrameStep::BadBody(header) if header.kind == Kind::ENTRY => return Err(EventStoreError::HashMismatch { seq: header.seq }),
             _ => {
                 let found = format!("no entry, and the index of the key {key:?} names one here");
-                let advice = "verify the run to see the extent of the damage";
-                return Err(Corruption::at(source.path(), offset, "an entry", found).advise(advice).into());
+                return Err(not_indexed(source, offset, "an entry", found).into());
             }
         }
     }
     Ok(None)
+}
+
+fn not_indexed(source: &SegmentSource<'_>, offset: u64, expected: &str, found: String) -> Corruption {
+    Corruption::at(source.path(), offset, expected, found).advise("verify the run to see the extent of the damage")
+}
+
+fn holds_hash(body: &[u8], salt: &Salt, hash: u64) -> bool {
+    EntryParts::decode(body).is_ok_and(|parts| parts.key_bytes().any(|(kind, key)| key_hash(salt, kind, key) == hash))
 }
 
 fn holds_key(body: &[u8], kind: u8, key: &str) -> bool {
@@ -178,4 +198,28 @@ pub(crate) fn visit_keys<S: AsRef<Salvage>>(
         };
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::testing::{Written, path, salt};
+    use crate::store::reading::segment_source::SegmentBytes;
+
+    #[test]
+    fn an_entry_without_a_key_of_the_hash_is_not_taken_for_a_collision() {
+        let mut written = Written::new();
+        written.entries(&[10; 3]);
+        let bytes = written.padded(16 << 10);
+        let source = SegmentSource { path: path().to_owned(), salt: salt(), end: bytes.len() as u64, bytes: SegmentBytes::Image(&bytes) };
+        // Entry 1 has the key O-0, and the entries 2 and 3 have the key O-1.
+        let at = |key: &str| {
+            let hash = key_hash(&salt(), 1, key);
+            written.lists.keys.iter().find(|record| record.hash == hash).unwrap().offset
+        };
+        assert_eq!(prove(&source, &[at("O-1")], 1, "O-1"), Ok(Some(2)));
+        assert_eq!(prove(&source, &[], 1, "O-1"), Ok(None));
+        let error = prove(&source, &[at("O-0"), at("O-1")], 1, "O-1").unwrap_err();
+        assert!(matches!(&error, EventStoreError::Corrupted(corruption) if corruption.seq == Some(1)), "{error}");
+    }
 }

@@ -171,7 +171,8 @@ impl RunReader {
                 break;
             }
         }
-        let next = next.unwrap_or_else(|| to.max(missing).saturating_add(1));
+        // Nothing behind can be reached: the gap goes to the end, so that nobody asks for every number up to there.
+        let next = next.unwrap_or_else(|| to.max(missing).max(seq_max).saturating_add(1));
         Ok(EventStoreError::Gap { prev: missing.saturating_sub(1), next, missing })
     }
 

@@ -16,13 +16,15 @@ use crate::format::entry::EntryParts;
 use crate::format::file_name;
 use crate::format::frame::Kind;
 use crate::format::salt::Salt;
+use crate::seeded_bug::SeededBug;
 use crate::segment::batch::{COMMIT_FRAME_LEN, Claim};
+use crate::segment::look_ahead::look_ahead;
 use crate::segment::tip::{FIRST_FRAME, Tip};
-use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at, look_ahead};
+use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at};
 use crate::segment::window::Window;
 use crate::store::recovery::outcome::{BreakPoint, Discarded, LogPoint, RecoveredState, RecoveryReport, Witness};
 use crate::store::recovery::watermark_file;
-use crate::store::run_files::{ListedSegment, RunIdentity, list_segments, open_segment, page_faults, read_open, read_page};
+use crate::store::run_files::{ListedSegment, RunIdentity, list_segments, open_segment, page_faults, page_fits, read_open};
 
 /// How much of a run is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +163,8 @@ struct Judge<'a> {
     hashes: HashCheck,
     unknown_records: u64,
     notes: Vec<String>,
+    /// The slots of WATERMARK whose commit was not passed yet.
+    slots: Vec<(usize, Tip)>,
     damaged: bool,
     bytes_walked: u64,
     progress: &'a mut dyn FnMut(u64),
@@ -205,6 +209,7 @@ pub(crate) fn judge(
         hashes: HashCheck { enabled: depth == Depth::FullWithHashes, ..HashCheck::default() },
         unknown_records: 0,
         notes,
+        slots: witnessed.slots,
         damaged,
         bytes_walked: 0,
         progress,
@@ -227,7 +232,7 @@ impl Judge<'_> {
     /// the commit that it names right before the place that it names. Otherwise the walk begins at
     /// the start and finds out what is wrong.
     fn begin_at(&mut self, listed: &[ListedSegment], tip: Tip) -> Result<(), EventStoreError> {
-        if tip.state.commit_no == 0 {
+        if tip.state.commit_no == 0 || tip.position.ordinal == 0 {
             return Ok(());
         }
         let mut bases: Vec<Tip> = Vec::new();
@@ -240,7 +245,7 @@ impl Judge<'_> {
                 return Ok(());
             };
             let mut window = file.look();
-            if read_page(&mut window)? != Some(self.identity.page(ordinal)) {
+            if !page_fits(&mut window, &self.identity.page(ordinal))? {
                 return Ok(());
             }
             let Some(base) = read_open(&mut window, self.identity, ordinal)? else {
@@ -249,10 +254,12 @@ impl Judge<'_> {
             let continues = base.position.ordinal == ordinal - 1
                 && bases.last().is_none_or(|before| before.state.commit_no < base.state.commit_no && before.state.seq <= base.state.seq);
             let reaches = base.state.commit_no < tip.state.commit_no && base.state.seq <= tip.state.seq;
-            if !continues || !reaches || base.position.offset > len_before {
+            let cut_short = base.position.offset > len_before && !SeededBug::LengthUnchecked.is_on();
+            if !continues || !reaches || cut_short {
                 return Ok(());
             }
-            if ordinal == tip.position.ordinal && !ends_with(&mut window, &self.identity.salt(ordinal), &tip)? {
+            let believed = ordinal < tip.position.ordinal || SeededBug::QuickOpeningBelievesTheSlot.is_on();
+            if !believed && !ends_with(&mut window, &self.identity.salt(ordinal), &tip)? {
                 return Ok(());
             }
             bases.push(base);
@@ -289,7 +296,7 @@ impl Judge<'_> {
             };
             let mut window = file.scan();
             window.hold_from(Some(FIRST_FRAME));
-            let page = read_page(&mut window)?;
+            let page_fits = page_fits(&mut window, &self.identity.page(ordinal))?;
             let faults = page_faults(&mut window)?;
             let salt = self.identity.salt(ordinal);
             let base = self.tip;
@@ -311,10 +318,10 @@ impl Judge<'_> {
             if let Some((before, offset, reason)) = broken {
                 self.notes.push(format!("behind the end of segment {before}, at byte {offset}: {reason}"));
             }
-            if page == Some(self.identity.page(ordinal)) {
+            if page_fits {
                 self.notes.extend(faults.iter().map(|fault| format!("the header page of segment {ordinal} is damaged ({fault})")));
             } else {
-                self.damaged = true;
+                self.damaged |= !SeededBug::LostHeaderPageIgnored.is_on();
                 self.notes.push(format!("segment {ordinal} has lost its header page; its frames are whole"));
             }
             broken = stopped;
@@ -343,6 +350,7 @@ impl Judge<'_> {
             self.proof.raise(&batch.commit, ordinal, batch.commit_offset);
             self.unknown_records += u64::from(batch.unknown_records);
             self.tip = Tip { state: *walk.state(), position: crate::format::chain::Position { ordinal, offset: batch.end } };
+            self.compare_slots();
             if let Some(base) = base.take() {
                 self.chain.push(ChainSegment { ordinal, base, end: self.tip });
             } else if let Some(segment) = self.chain.last_mut() {
@@ -355,14 +363,23 @@ impl Judge<'_> {
         Ok(None)
     }
 
+    /// Notes where a slot of WATERMARK tells the tip otherwise than the walk that has come there.
+    fn compare_slots(&mut self) {
+        let (tip, notes) = (self.tip, &mut self.notes);
+        self.slots.retain(|(index, slot)| {
+            let passed = slot.state.commit_no == tip.state.commit_no;
+            if passed && *slot != tip {
+                notes.push(format!("slot {index} of WATERMARK contradicts the log at commit {}", tip.state.commit_no));
+            }
+            !passed
+        });
+    }
+
     /// Keeps the bytes of a batch that nothing proves durable, and lets go of those that something now does.
     fn keep(&mut self, walk: &mut BatchWalk<'_>, ordinal: u32, from: u64, to: u64) -> Result<(), EventStoreError> {
         let proven = self.proof.claim.commit_no;
         self.recent.push(self.tip);
-        let passed = self.recent.partition_point(|tip| tip.state.commit_no <= proven);
-        if let Some(tip) = self.recent.drain(..passed).next_back() {
-            self.proven_tip = tip;
-        }
+        self.pass_proven();
         self.kept.retain(|kept| kept.commit_no > proven);
         if self.tip.state.commit_no > proven {
             let len = usize::try_from(to - from).unwrap_or(usize::MAX);
@@ -370,6 +387,15 @@ impl Judge<'_> {
             self.kept.push(Kept { commit_no: self.tip.state.commit_no, ordinal, offset: from, bytes });
         }
         Ok(())
+    }
+
+    /// Lets go of the tips that something proves durable; the last of them is the proven one.
+    fn pass_proven(&mut self) {
+        let proven = self.proof.claim.commit_no;
+        let passed = self.recent.partition_point(|tip| tip.state.commit_no <= proven);
+        if let Some(tip) = self.recent.drain(..passed).next_back() {
+            self.proven_tip = tip;
+        }
     }
 
     /// Looks through everything behind E: for claims, and for bytes that are not zero.
@@ -382,7 +408,7 @@ impl Judge<'_> {
                 continue;
             };
             let mut window = file.scan();
-            let page_fits = ordinal == end.ordinal || read_page(&mut window)? == Some(self.identity.page(ordinal));
+            let page_fits = ordinal == end.ordinal || page_fits(&mut window, &self.identity.page(ordinal))?;
             let from = if ordinal == end.ordinal { end.offset } else { FIRST_FRAME };
             let dirty = nonzero_extent(&mut window, from)?;
             if !page_fits {
@@ -393,9 +419,12 @@ impl Judge<'_> {
             };
             self.leftovers.push(Leftover { ordinal, from: first, to: last });
             let salt = self.identity.salt(ordinal);
+            let is_elsewhere = ordinal > end.ordinal.max(1) && SeededBug::ClaimsOnlyOfThisSegment.is_on();
+            let may_testify = !is_elsewhere && !SeededBug::CommitsBehindUnseen.is_on();
             let proof = &mut self.proof;
             look_ahead(&mut window, &salt, first - first % 8, |offset, header, body| {
                 if header.kind == Kind::COMMIT
+                    && may_testify
                     && let Some(Ok(commit)) = body.map(|body| Commit::decode_body(body, &salt, offset, header.seq))
                 {
                     proof.raise(&commit, ordinal, offset);
@@ -403,9 +432,11 @@ impl Judge<'_> {
             })?;
             // A frame may begin in zeros that a lost sector left: its end is among what was found.
         }
+        // What a commit behind E claims is no less proven than what one before it claims.
+        self.pass_proven();
         for (ordinal, written) in headerless {
             if written {
-                self.damaged = true;
+                self.damaged |= !SeededBug::LostHeaderPageIgnored.is_on();
                 self.notes.push(format!("segment {ordinal} has no valid header page, and frames were written to it"));
             } else {
                 self.notes.push(format!("segment {ordinal} is a spare whose header page is damaged"));
@@ -417,7 +448,9 @@ impl Judge<'_> {
     fn conclude(mut self, listed: Vec<ListedSegment>, walked_from: u32) -> Judgement {
         let end = self.tip;
         let proven = self.proof.claim;
-        self.damaged |= end.state.commit_no < proven.commit_no;
+        let by_entries = SeededBug::AnchorIgnoredByJudge.is_on();
+        let is_short = if by_entries { end.state.seq < proven.seq } else { end.state.commit_no < proven.commit_no };
+        self.damaged |= is_short && !SeededBug::DamageCutAway.is_on();
         if self.unknown_records > 0 {
             self.notes.push(format!("{} records are of a kind that this build does not know; they are kept", self.unknown_records));
         }

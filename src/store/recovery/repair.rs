@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::EventStoreError;
-use crate::format::file_name;
-use crate::io::{File, OpenMode, Storage, write_all_at};
+use crate::format::{file_name, manifest};
+use crate::io::{File, OpenMode, Storage, replace_file, write_all_at};
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::spare::fill_zeros;
 use crate::store::recovery::judge::Judgement;
 use crate::store::recovery::watermark_file::WatermarkFile;
@@ -19,10 +20,20 @@ use crate::store::recovery::watermark_file::WatermarkFile;
 /// # Errors
 /// The first step that fails; nothing is acknowledged then, and recovery can be run again.
 pub(crate) fn repair(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
-    rewrite_kept(storage, folder, judgement)?;
-    zero_leftovers(storage, folder, judgement)?;
+    if judgement.end.state.commit_no == 0 {
+        confirm_creation(storage, folder, judgement)?;
+    }
+    unless(SeededBug::TailNotRewritten, || rewrite_kept(storage, folder, judgement))?;
+    unless(SeededBug::DiscardedNotZeroed, || zero_leftovers(storage, folder, judgement))?;
     drop_indexes(storage, folder, judgement)?;
-    witness(storage, folder, judgement)
+    unless(SeededBug::RecoveryWatermarkNotWritten, || witness(storage, folder, judgement))
+}
+
+/// Writes MANIFEST once more. While nothing is committed, nothing proves that the creation of the run
+/// came to its end: its last sync may have failed, and no later one says anything about the name.
+fn confirm_creation(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
+    let contents = manifest::encode_manifest(&judgement.identity.opening, None)?;
+    Ok(replace_file(storage, folder, file_name::MANIFEST, &contents)?)
 }
 
 fn open(storage: &dyn Storage, folder: &Path, ordinal: u32) -> Result<Arc<dyn File>, EventStoreError> {
@@ -39,20 +50,22 @@ fn rewrite_kept(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> 
         let path = folder.join(file_name::segment(ordinal));
         let file = open(storage, folder, ordinal)?;
         for kept in group {
-            write_all_at(&*file, &kept.bytes, kept.offset).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
+            let rewritten = unless(SeededBug::TailSyncedWithoutRewrite, || write_all_at(&*file, &kept.bytes, kept.offset));
+            rewritten.map_err(|error| EventStoreError::from_io("write", &path, &error))?;
         }
-        file.sync_data().map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
+        unless(SeededBug::TailRewrittenNotSynced, || file.sync_data()).map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
     }
     Ok(())
 }
 
 /// Step 7: what lies behind the end becomes zeros, so that it can never testify again.
 fn zero_leftovers(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
-    for leftover in &judgement.leftovers {
+    let files_max = if SeededBug::OnlyFirstLeftoverZeroed.is_on() { 1 } else { usize::MAX };
+    for leftover in judgement.leftovers.iter().take(files_max) {
         let path = folder.join(file_name::segment(leftover.ordinal));
         let file = open(storage, folder, leftover.ordinal)?;
         fill_zeros(&*file, leftover.from, leftover.to).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
-        file.sync_data().map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
+        unless(SeededBug::ZerosNotSynced, || file.sync_data()).map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
     }
     Ok(())
 }
@@ -82,7 +95,8 @@ fn witness(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Resul
         storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
         created
     };
-    for _ in 0..2 {
+    let slots = if SeededBug::RecoveryOneSlotOnly.is_on() { 1 } else { 2 };
+    for _ in 0..slots {
         watermark.write(&judgement.identity, &judgement.end)?;
         watermark.sync()?;
     }

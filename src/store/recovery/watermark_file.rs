@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use crate::error::{Corruption, EventStoreError};
 use crate::format::file_name;
+use crate::format::salt::Uid;
 use crate::format::watermark::{FILE_LEN, SLOT_LEN, SLOT_OFFSETS, Watermark};
 use crate::io::{File, OpenMode, Storage, read_exact_at, write_all_at};
+use crate::seeded_bug::SeededBug;
 use crate::segment::tip::Tip;
 use crate::store::run_files::RunIdentity;
 
@@ -16,6 +18,8 @@ use crate::store::run_files::RunIdentity;
 pub(crate) struct WitnessedTip {
     /// The newest valid slot.
     pub(crate) tip: Option<Tip>,
+    /// Every valid slot, by its number.
+    pub(crate) slots: Vec<(usize, Tip)>,
     /// What is wrong with the file, without being a reason to doubt the entries.
     pub(crate) notes: Vec<String>,
 }
@@ -35,9 +39,11 @@ pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity)
     }
     for (index, slot) in slots.into_iter().enumerate() {
         match slot {
-            Ok(watermark) if watermark.uid == identity.uid && watermark.stream == identity.stream => {
+            Ok(watermark) if is_of(&watermark, identity) || SeededBug::ForeignWatermarkBelieved.is_on() => {
                 let tip = Tip { state: watermark.state, position: watermark.position };
-                if found.tip.is_none_or(|best| best.state.commit_no <= tip.state.commit_no) {
+                found.slots.push((index, tip));
+                let is_newer = |best: Tip| best.state.commit_no <= tip.state.commit_no;
+                if found.tip.is_none_or(|best| is_newer(best) != SeededBug::OlderSlotBelieved.is_on()) {
                     found.tip = Some(tip);
                 }
             }
@@ -48,6 +54,10 @@ pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity)
     Ok(found)
 }
 
+fn is_of(watermark: &Watermark, identity: &RunIdentity) -> bool {
+    watermark.uid == identity.uid && watermark.stream == identity.stream
+}
+
 /// Whether WATERMARK says, of whatever run it is, that something was committed.
 ///
 /// # Errors
@@ -55,6 +65,15 @@ pub(crate) fn read(storage: &dyn Storage, folder: &Path, identity: &RunIdentity)
 pub(crate) fn tells_of_a_commit(storage: &dyn Storage, folder: &Path) -> Result<bool, EventStoreError> {
     let slots = read_slots(storage, folder)?.map(|(_, slots)| slots).unwrap_or_default();
     Ok(slots.iter().flatten().any(|watermark| watermark.state.commit_no > 0))
+}
+
+/// Whether there is a WATERMARK, and a slot of it is that of the run with this uid.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn is_of_run(storage: &dyn Storage, folder: &Path, uid: &Uid) -> Result<bool, EventStoreError> {
+    let slots = read_slots(storage, folder)?.map(|(_, slots)| slots).unwrap_or_default();
+    Ok(slots.iter().flatten().any(|watermark| watermark.uid == *uid))
 }
 
 /// What stands in a slot, or what is wrong with it.

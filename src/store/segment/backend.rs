@@ -18,6 +18,7 @@ use crate::store::segment::create;
 use crate::store::segment::listing::{self, RunListing};
 use crate::store::segment::live::LiveRun;
 use crate::store::segment::options::{Options, SegmentBackendBuilder};
+use crate::store::segment::seal;
 
 /// The store of runs in segment files.
 ///
@@ -155,6 +156,15 @@ impl SegmentBackend {
         self.open_folder(path.as_ref(), Shown::Proven)
     }
 
+    /// As [`SegmentBackend::into_read_only`], and shows everything whole that is written, as
+    /// [`SegmentBackend::open_written`] does.
+    ///
+    /// # Errors
+    /// As [`SegmentBackend::open_read_only`].
+    pub fn into_written(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
+        self.open_folder(path.as_ref(), Shown::Written)
+    }
+
     /// A store for runs that may be somebody else's: their files are not mapped.
     fn positional(folder: &Path) -> Self {
         let options = Options { read_path: ReadPath::Positional, ..Options::default() };
@@ -227,6 +237,12 @@ impl SegmentBackend {
     pub fn scan_runs(base_dir: &Path, instance_id: &str) -> Result<Vec<RunListing>, EventStoreError> {
         validate_id("instance id", instance_id)?;
         listing::scan_runs(&OsStorage, &base_dir.join(instance_id))
+    }
+
+    /// Every run of an instance under this store's base and over its storage.
+    pub(crate) fn runs_of(&self, instance_id: &str) -> Result<Vec<RunListing>, EventStoreError> {
+        validate_id("instance id", instance_id)?;
+        listing::scan_runs(&*self.storage, &self.run_dir(instance_id))
     }
 
     /// What opening the run found: of a run that was recovered, that is read only, or that is sealed.
@@ -305,19 +321,28 @@ impl SegmentBackend {
         Ok(self)
     }
 
+    /// Makes certain that a run stays sealed that is found so, unless another process holds it.
+    pub(crate) fn confirm_seal(&self, folder: &Path) -> Result<(), EventStoreError> {
+        match read_manifest(&*self.storage, folder)? {
+            FoundManifest::Present(found) => seal::confirm_unless_live(&*self.storage, folder, &found),
+            FoundManifest::Missing | FoundManifest::Damaged(_) => Ok(()),
+        }
+    }
+
     pub(super) fn open_new(&mut self, manifest: RunManifest) -> Result<(), EventStoreError> {
         let folder = self.run_path(&manifest.instance_id, &manifest.run_id);
-        let lock = create::enter(&*self.storage, &folder)?;
+        let lock = create::enter(&*self.storage, &self.base_dir, &folder)?;
         match read_manifest(&*self.storage, &folder)? {
             FoundManifest::Present(found) => {
+                check_folder_name(&folder, &found.opening.manifest)?;
                 if let SealState::Present { section, .. } = &found.seal {
+                    seal::confirm(&*self.storage, &folder, &found)?;
                     return Err(EventStoreError::Backend(format!(
                         "the run in {} is already sealed, its status is {}",
                         folder.display(),
                         section.status
                     )));
                 }
-                check_folder_name(&folder, &found.opening.manifest)?;
             }
             FoundManifest::Missing if !create::holds_a_run(&*self.storage, &folder)? => {
                 create::remove_leftovers(&*self.storage, &folder)?;

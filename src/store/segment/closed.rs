@@ -9,6 +9,7 @@ use crate::format::file_name;
 use crate::format::manifest::{ManifestFile, SealSection, SealState, SealedDamage};
 use crate::io::{Lock, Storage};
 use crate::model::{EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::seeded_bug::SeededBug;
 use crate::segment::batch::Claim;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::ReadSegment;
@@ -19,6 +20,7 @@ use crate::store::recovery::outcome::{LogPoint, RecoveredState, RecoveryReport, 
 use crate::store::recovery::repair::repair;
 use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, read_manifest};
 use crate::store::segment::create::holds_a_run;
+use crate::store::segment::latch::Latch;
 use crate::store::segment::live::{FirstKeys, end_ts_init};
 use crate::store::segment::options::Options;
 use crate::store::segment::seal;
@@ -29,7 +31,7 @@ pub(crate) enum Closed {
     /// It is sealed. `by_path`: it was opened as such, and this store opens nothing else.
     Sealed { by_path: bool },
     /// It was left running and is recovered: it can be read and sealed.
-    Recovered { judgement: Box<Judgement>, _lock: Lock },
+    Recovered { judgement: Box<Judgement>, latch: Latch, _lock: Lock },
     /// It was left running or is being written, and is only read.
     ReadOnly,
 }
@@ -189,7 +191,7 @@ impl ClosedRun {
             report: judgement.report().clone(),
             anchor: judged.anchor,
             max_ts_init: judged.max_ts_init,
-            closed: Closed::Recovered { judgement: Box::new(judgement), _lock: lock },
+            closed: Closed::Recovered { judgement: Box::new(judgement), latch: Latch::default(), _lock: lock },
         })
     }
 
@@ -207,7 +209,7 @@ impl ClosedRun {
         // Files of a run that somebody else may be writing or cutting are never mapped.
         let acknowledged = judgement.damaged.then(|| judgement.acknowledged());
         let judged = judged_reader(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
-        let tip = if shown == Shown::Written { judgement.end } else { judgement.proven_tip };
+        let tip = if shown == Shown::Written || SeededBug::UnprovenShown.is_on() { judgement.end } else { judgement.proven_tip };
         let (anchor, high_watermark) = match acknowledged {
             Some(acknowledged) => (judged.anchor, acknowledged.seq),
             None => (tip.state.anchor, tip.state.seq),
@@ -254,6 +256,11 @@ impl ClosedRun {
                 max_ts_init: judged.max_ts_init,
             });
         }
+        if let Some(fault) = seal::table_fault(&section) {
+            let path = folder.join(file_name::MANIFEST);
+            let corruption = Corruption::at(&path, identity.opening.len() as u64, "a seal whose segments hold its entries", fault);
+            return Err(corruption.advise("keep the file as it is, and copy it back if there is a copy").into());
+        }
         let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.read_path };
         let reader = RunReader::new(
             storage.clone(),
@@ -290,17 +297,31 @@ impl ClosedRun {
 
     /// Seals a recovered run.
     pub(crate) fn seal(&mut self, storage: &dyn Storage, options: Options, status: RunStatus) -> Result<(), EventStoreError> {
-        let Closed::Recovered { judgement, .. } = &self.closed else {
+        let Closed::Recovered { judgement, latch, .. } = &self.closed else {
             return Err(self.refuse_writes());
         };
-        if judgement.damaged && status != RunStatus::Quarantined {
+        latch.check()?;
+        if judgement.damaged && status != RunStatus::Quarantined && !SeededBug::DamageSealedAsSound.is_on() {
             return Err(EventStoreError::Backend(format!(
                 "acknowledged data of the run in {} is damaged: it can only be sealed as {}, not as {status}",
                 self.reader.folder().display(),
                 RunStatus::Quarantined
             )));
         }
-        let folder = self.reader.folder().to_owned();
+        let section = self.seal_steps(storage, options, status, judgement).map_err(|error| latch.close(error))?;
+        self.manifest = sealed_manifest(&self.manifest, &section);
+        self.closed = Closed::Sealed { by_path: false };
+        Ok(())
+    }
+
+    fn seal_steps(
+        &self,
+        storage: &dyn Storage,
+        options: Options,
+        status: RunStatus,
+        judgement: &Judgement,
+    ) -> Result<SealSection, EventStoreError> {
+        let folder = self.reader.folder();
         let section = SealSection {
             status,
             high_watermark: self.high_watermark,
@@ -312,26 +333,22 @@ impl ClosedRun {
             anchor: self.anchor.map(|position| (position.ordinal, position.offset)),
             damage: None,
         };
-        let section = if judgement.damaged {
+        if judgement.damaged {
             let section = SealSection { damage: Some(sealed_damage(judgement)), ..section };
-            seal::write_manifest(storage, &folder, self.reader.identity(), &section)?;
-            section
-        } else {
-            seal::remove_spares(storage, &folder, judgement.end.position.ordinal)?;
-            seal::cut_by_name(storage, &folder, &judgement.end)?;
-            self.reader.close_files();
-            if options.indexes {
-                seal::make_missing_indexes(storage, &self.reader)?;
-            }
-            let section = SealSection { segments: seal::segment_table(self.reader.segments(), &judgement.end), ..section };
-            seal::write_manifest(storage, &folder, self.reader.identity(), &section)?;
-            // The run is sealed: a WATERMARK that stays is ignored, and removing it can be left to anybody.
-            let _ = seal::remove_watermark(storage, &folder);
-            section
-        };
-        self.manifest = sealed_manifest(&self.manifest, &section);
-        self.closed = Closed::Sealed { by_path: false };
-        Ok(())
+            seal::write_manifest(storage, folder, self.reader.identity(), &section)?;
+            return Ok(section);
+        }
+        seal::remove_spares(storage, folder, judgement.end.position.ordinal)?;
+        seal::cut_by_name(storage, folder, &judgement.end)?;
+        self.reader.close_files();
+        if options.indexes {
+            seal::make_missing_indexes(storage, &self.reader)?;
+        }
+        let section = SealSection { segments: seal::segment_table(self.reader.segments(), &judgement.end), ..section };
+        seal::write_manifest(storage, folder, self.reader.identity(), &section)?;
+        // The run is sealed: a WATERMARK that stays is ignored, and removing it can be left to anybody.
+        let _ = seal::remove_watermark(storage, folder);
+        Ok(section)
     }
 
     /// The error of an append to this run.

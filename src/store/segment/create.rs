@@ -14,6 +14,7 @@ use crate::format::salt::Uid;
 use crate::io::{Lock, Storage, create_dir_all_synced, replace_file};
 use crate::limits::OPENING_LEN_MAX;
 use crate::model::RunManifest;
+use crate::seeded_bug::SeededBug;
 use crate::segment::spare::{Spare, make_spare};
 use crate::segment::tip::FIRST_FRAME;
 use crate::store::recovery::watermark_file::{self, WatermarkFile};
@@ -22,13 +23,15 @@ use crate::store::run_files::{FoundManifest, RunIdentity, list_segments, open_se
 use crate::store::segment::background::shared::RunShared;
 use crate::store::segment::background::shelf::Shelf;
 use crate::store::segment::options::Options;
+use crate::store::segment::seal;
 
 /// Makes a run's folder, durably, and takes its lock.
 ///
 /// # Errors
 /// `Locked` where another writer holds it.
-pub(crate) fn enter(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventStoreError> {
-    create_dir_all_synced(storage, folder)?;
+pub(crate) fn enter(storage: &dyn Storage, base: &Path, folder: &Path) -> Result<Lock, EventStoreError> {
+    // The lock comes second: a folder that holds one has a durable name.
+    create_dir_all_synced(storage, base, folder)?;
     lock(storage, folder)
 }
 
@@ -39,7 +42,8 @@ pub(crate) fn enter(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventS
 pub(crate) fn lock(storage: &dyn Storage, folder: &Path) -> Result<Lock, EventStoreError> {
     let path = folder.join(file_name::LOCK);
     let lock = storage.lock(&path).map_err(|error| EventStoreError::from_io("lock", &path, &error))?;
-    lock.ok_or(EventStoreError::Locked { path })
+    let held = lock.ok_or(EventStoreError::Locked { path })?;
+    Ok(if SeededBug::LockNotHeld.is_on() { Lock::new(()) } else { held })
 }
 
 /// Whether a folder without a MANIFEST holds what is left of a run, and not merely what a creation
@@ -53,9 +57,10 @@ pub(crate) fn holds_a_run(storage: &dyn Storage, folder: &Path) -> Result<bool, 
         listed => listed.map_err(|error| EventStoreError::from_io("list", folder, &error))?,
     };
     let is_index = |name| matches!(FileName::parse(name), FileName::SparseIndex(_) | FileName::KeyIndex(_));
-    Ok(entries.iter().any(|entry| !entry.is_dir && is_index(&entry.name))
+    let holds = entries.iter().any(|entry| !entry.is_dir && is_index(&entry.name))
         || any_segment_has_a_body(storage, folder)?
-        || watermark_file::tells_of_a_commit(storage, folder)?)
+        || watermark_file::tells_of_a_commit(storage, folder)?;
+    Ok(holds && !SeededBug::LostManifestTakenForNew.is_on())
 }
 
 /// Whether a segment holds anything behind its header page.
@@ -109,8 +114,12 @@ fn parent_seal_root(storage: &dyn Storage, folder: &Path, manifest: &RunManifest
     let Some(instance) = folder.parent() else {
         return Ok([0; 32]);
     };
-    match read_manifest(storage, &instance.join(parent)) {
-        Ok(FoundManifest::Present(found)) => Ok(found.seal_root().unwrap_or_default()),
+    let parent = instance.join(parent);
+    match read_manifest(storage, &parent) {
+        Ok(FoundManifest::Present(found)) => {
+            seal::confirm_unless_live(storage, &parent, &found)?;
+            Ok(found.seal_root().unwrap_or_default())
+        }
         // A parent that is gone, damaged or of another version leaves the child without the link.
         Ok(_) | Err(EventStoreError::UnsupportedVersion { .. }) => Ok([0; 32]),
         Err(error) => Err(error),
@@ -128,7 +137,7 @@ pub(crate) fn create(
     options: Options,
 ) -> Result<RunShared, EventStoreError> {
     let manifest = normalise_manifest(manifest);
-    let uid = Uid(*uuid::Uuid::new_v4().as_bytes());
+    let uid = Uid(storage.unique_id());
     let parent = parent_seal_root(&*storage, folder, &manifest)?;
     let opening = manifest::encode_opening(&uid, &parent, &manifest)?;
     check_opening_len(&opening, options)?;
@@ -137,6 +146,8 @@ pub(crate) fn create(
     let identity = Arc::new(RunIdentity::from_opening(opening));
 
     let markers = folder.join(file_name::MARKERS);
+    // An empty one was left by a creation that was cut off, and its name may not be durable.
+    let _ = storage.remove_dir(&markers);
     match storage.create_dir(&markers) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             return Err(EventStoreError::from_io("create the folder", &markers, &error));

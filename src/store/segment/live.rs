@@ -11,6 +11,7 @@ use crate::format::key_index::key_hash;
 use crate::io::Lock;
 use crate::limits::BLOCK_LEN;
 use crate::model::{AppendEntry, EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::active::ActiveSegment;
 use crate::segment::batch::{BatchBuffer, Claim, opening_frames};
 use crate::segment::index_build::IndexLists;
@@ -112,7 +113,7 @@ impl LiveRun {
         self.batch.clear();
         self.batch.push_record(Kind::ANCHOR, &body);
         self.commit()?;
-        self.sync_all()
+        unless(SeededBug::AnchorNotSyncedWhenBuffered, || self.sync_all())
     }
 
     /// Writes the batch that was laid out, and makes it durable unless the run is buffered.
@@ -129,7 +130,7 @@ impl LiveRun {
         let start = opening.as_ref().map_or(before.position.offset, |_| FIRST_FRAME);
         let opening = opening.unwrap_or_default();
         let position = Position { ordinal: active.ordinal(), offset: start + opening.len() as u64 };
-        let durable = self.shared.durable();
+        let durable = if SeededBug::ClaimOfWritten.is_on() { before } else { self.shared.durable() };
         let claim = Claim { commit_no: durable.state.commit_no, seq: durable.state.seq };
         self.lists.clear();
         let state = self.batch.stamp(active.salt(), position, &before.state, claim, Some(&mut self.lists));
@@ -142,13 +143,19 @@ impl LiveRun {
             move |error: std::io::Error| shared.latch.close(EventStoreError::from_io(doing, path, &error))
         };
         active.write(start, &[&opening, self.batch.bytes()]).map_err(latch("write"))?;
+        if SeededBug::WatermarkBeforeSync.is_on() {
+            lock(&self.shared.witness).file.write(&self.shared.identity, &tip)?;
+        }
+        if SeededBug::BufferedAcknowledgesWritten.is_on() && self.shared.is_buffered() {
+            self.shared.publish(tip);
+        }
         if self.shared.is_buffered() {
             active.note(&self.lists);
             self.written = tip;
             self.note_unsynced(&active, tip, end - start);
             return Ok(());
         }
-        active.sync().map_err(latch("sync"))?;
+        unless(SeededBug::AcknowledgeBeforeSync, || active.sync()).map_err(latch("sync"))?;
         active.note(&self.lists);
         self.written = tip;
         self.shared.publish(tip);
@@ -291,15 +298,19 @@ impl LiveRun {
     }
 
     pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
-        if let Some(seq) = self.reader.lookup(kind, key, self.last_durable_in_full_segments())? {
-            return Ok(Some(seq));
+        let in_full = self.reader.lookup(kind, key, self.last_durable_in_full_segments())?;
+        if in_full.is_some() && !SeededBug::WrongFirstKey.is_on() {
+            return Ok(in_full);
         }
         let found = self.with_active(|active, source| {
             let mut candidates = active.key_candidates(key_hash(active.salt(), kind, key));
             candidates.retain(|offset| *offset < source.end);
+            if SeededBug::WrongFirstKey.is_on() {
+                candidates.reverse();
+            }
             prove(source, &candidates, kind, key)
         });
-        found.unwrap_or(Ok(None))
+        Ok(found.transpose()?.flatten().or(in_full))
     }
 
     pub(crate) fn index_keys(&self, kind: u8) -> Result<Vec<(String, u64)>, EventStoreError> {

@@ -3,6 +3,7 @@
 use crate::error::EventStoreError;
 use crate::format::manifest::SealSection;
 use crate::model::RunStatus;
+use crate::seeded_bug::{SeededBug, unless};
 use crate::store::segment::background::BackgroundStep;
 use crate::store::segment::live::{LiveRun, end_ts_init};
 use crate::store::segment::seal;
@@ -29,7 +30,7 @@ impl LiveRun {
     pub(crate) fn seal(&mut self, status: RunStatus) -> Result<SealSection, EventStoreError> {
         let shared = self.shared.clone();
         shared.latch.check()?;
-        self.sync_all()?;
+        unless(SeededBug::SealBeforeSync, || self.sync_all())?;
         if let Some(mut threads) = self.threads.take() {
             threads.stop();
         }
@@ -37,8 +38,13 @@ impl LiveRun {
         let latched = |error| shared.latch.close(error);
         let tip = *self.written();
         drop(shared.shelf.drain());
+        let last = self.active.clone();
+        if SeededBug::SealManifestFirst.is_on() {
+            self.take_last_segment();
+            seal::write_manifest(&*shared.storage, &shared.folder, &shared.identity, &live_section(self, status)).map_err(latched)?;
+        }
         seal::remove_spares(&*shared.storage, &shared.folder, tip.position.ordinal).map_err(latched)?;
-        if let Some(active) = &self.active {
+        if let Some(active) = last {
             seal::cut(&**active.file(), active.path(), tip.position.offset).map_err(latched)?;
         }
         self.take_last_segment();

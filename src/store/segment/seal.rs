@@ -4,20 +4,35 @@
 use std::path::Path;
 
 use crate::error::EventStoreError;
-use crate::format::file_name;
-use crate::format::manifest::{self, SealSection, SealedSegment};
+use crate::format::file_name::{self, FileName};
+use crate::format::manifest::{self, ManifestFile, SealSection, SealState, SealedSegment};
+use crate::format::{entry, frame};
 use crate::io::{File, OpenMode, Storage, replace_file};
+use crate::model::RunManifest;
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::index_build::index_files;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::{ReadSegment, binding, has_index_files, rebuild};
 use crate::store::reading::run_reader::RunReader;
-use crate::store::run_files::{RunIdentity, list_segments};
+use crate::store::recovery::watermark_file;
+use crate::store::run_files::{RunIdentity, check_folder_name, list_segments};
+use crate::store::segment::create;
 use crate::store::segment::index_files::{IndexFailure, write_index_files};
 
-/// Step 3: removes the segments behind the end, the highest first, and makes that durable.
+/// The length of an entry's frame that has nothing in it but its fixed fields, in bytes.
+const ENTRY_FRAME_LEN_LEAST: u64 = (frame::HEADER_LEN + entry::FIXED_LEN) as u64;
+
+/// Step 3: removes the segments behind the end, the highest first, and what was begun under another
+/// name and never finished, and makes that durable.
 pub(crate) fn remove_spares(storage: &dyn Storage, folder: &Path, last_ordinal: u32) -> Result<(), EventStoreError> {
+    let entries = storage.list(folder).map_err(|error| EventStoreError::from_io("list", folder, &error))?;
+    let is_unfinished = |name: &str| FileName::parse(name) == FileName::Temporary;
+    for entry in entries.iter().filter(|entry| !entry.is_dir && is_unfinished(&entry.name)) {
+        let path = folder.join(&entry.name);
+        storage.remove_file(&path).map_err(|error| EventStoreError::from_io("remove the leftover", &path, &error))?;
+    }
     let segments = list_segments(storage, folder)?;
-    for segment in segments.iter().rev().filter(|segment| segment.ordinal > last_ordinal) {
+    for segment in segments.iter().rev().filter(|segment| segment.ordinal > last_ordinal && !SeededBug::SparesLeftAtSeal.is_on()) {
         let path = folder.join(file_name::segment(segment.ordinal));
         storage.remove_file(&path).map_err(|error| EventStoreError::from_io("remove the spare", &path, &error))?;
     }
@@ -27,7 +42,7 @@ pub(crate) fn remove_spares(storage: &dyn Storage, folder: &Path, last_ordinal: 
 /// Step 4: cuts the last segment at its end.
 pub(crate) fn cut(file: &dyn File, path: &Path, end: u64) -> Result<(), EventStoreError> {
     file.set_len(end).map_err(|error| EventStoreError::from_io("cut", path, &error))?;
-    file.sync_all().map_err(|error| EventStoreError::from_io("sync", path, &error))
+    unless(SeededBug::CutNotSynced, || file.sync_all()).map_err(|error| EventStoreError::from_io("sync", path, &error))
 }
 
 /// Step 4 for a run that was recovered, whose files are not open.
@@ -100,6 +115,24 @@ pub(crate) fn segment_table(segments: &[ReadSegment], tip: &Tip) -> Vec<SealedSe
         .collect()
 }
 
+/// What in a seal's table of segments cannot be, if anything: its numbers go up to the high-watermark without a
+/// gap, and no segment holds more entries than fit its length.
+///
+/// Whoever walks from entry to entry would not come to the end of a number that was made up.
+pub(crate) fn table_fault(section: &SealSection) -> Option<String> {
+    let mut before = 0_u64;
+    for row in &section.segments {
+        if before.checked_add(row.entry_count) != Some(row.last_seq) {
+            return Some(format!("segment {} with {} entries from {before} to {}", row.ordinal, row.entry_count, row.last_seq));
+        }
+        if row.entry_count > row.len / ENTRY_FRAME_LEN_LEAST {
+            return Some(format!("segment {} with {} entries in {} bytes", row.ordinal, row.entry_count, row.len));
+        }
+        before = row.last_seq;
+    }
+    (before != section.high_watermark).then(|| format!("the high-watermark {} behind {before}", section.high_watermark))
+}
+
 /// Step 6: MANIFEST with the seal section. With this the run is sealed.
 pub(crate) fn write_manifest(
     storage: &dyn Storage,
@@ -109,6 +142,54 @@ pub(crate) fn write_manifest(
 ) -> Result<(), EventStoreError> {
     let contents = manifest::encode_manifest(&identity.opening, Some(section))?;
     Ok(replace_file(storage, folder, file_name::MANIFEST, &contents)?)
+}
+
+/// Makes certain that a run stays sealed that is found so: writes its MANIFEST once more, and removes WATERMARK.
+///
+/// A WATERMARK beside a sealed MANIFEST says that the seal did not come to its end. Its writer was cut
+/// off, or was told that the folder could not be synced, after which no later sync of the folder says
+/// anything about the name. What nobody has confirmed, a loss of power may still take back.
+///
+/// # Errors
+/// The step that failed: the run may turn out to be unsealed after a loss of power.
+pub(crate) fn confirm(storage: &dyn Storage, folder: &Path, found: &ManifestFile<RunManifest>) -> Result<(), EventStoreError> {
+    let Some(section) = unconfirmed(storage, folder, found)? else { return Ok(()) };
+    let contents = manifest::encode_manifest(&found.opening.bytes, Some(section))?;
+    replace_file(storage, folder, file_name::MANIFEST, &contents)?;
+    remove_watermark(storage, folder)
+}
+
+/// The section of a seal that did not come to its end. That of a damaged run keeps its WATERMARK, and
+/// is none: to lose such a seal loses nothing, the run is judged again. Nor is a seal one that stands
+/// in the folder of another run, or beside the WATERMARK of one: then files were mixed up, and each of
+/// them is evidence.
+fn unconfirmed<'a>(
+    storage: &dyn Storage,
+    folder: &Path,
+    found: &'a ManifestFile<RunManifest>,
+) -> Result<Option<&'a SealSection>, EventStoreError> {
+    let SealState::Present { section, .. } = &found.seal else { return Ok(None) };
+    let is_in_its_folder = check_folder_name(folder, &found.opening.manifest).is_ok();
+    if section.damage.is_some() || !is_in_its_folder || SeededBug::SealNotConfirmed.is_on() {
+        return Ok(None);
+    }
+    let is_ours = watermark_file::is_of_run(storage, folder, &found.opening.uid)?;
+    Ok(Some(section).filter(|_| is_ours))
+}
+
+/// As [`confirm`], for a run whose lock is not held yet: another process that holds it seals it itself.
+///
+/// # Errors
+/// As [`confirm`].
+pub(crate) fn confirm_unless_live(storage: &dyn Storage, folder: &Path, found: &ManifestFile<RunManifest>) -> Result<(), EventStoreError> {
+    if unconfirmed(storage, folder, found)?.is_none() {
+        return Ok(());
+    }
+    match create::lock(storage, folder) {
+        Err(EventStoreError::Locked { .. }) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_held) => confirm(storage, folder, found),
+    }
 }
 
 /// Step 7: WATERMARK has nothing more to say.

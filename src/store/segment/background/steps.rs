@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::error::EventStoreError;
 use crate::limits::ORDINAL_MAX;
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::index_build::index_files;
 use crate::segment::spare::make_spare;
 use crate::segment::window::Window;
@@ -87,7 +88,8 @@ impl RunShared {
     }
 
     pub(crate) fn is_due(&self, lane: &VecDeque<IndexJob>) -> bool {
-        lane.front().is_some_and(|job| job.last_commit_no <= self.durable_commit_no())
+        let is_durable = |job: &IndexJob| job.last_commit_no <= self.durable_commit_no() || SeededBug::IndexBeforeDurability.is_on();
+        lane.front().is_some_and(is_durable)
     }
 
     fn build_index(&self) -> Result<(), EventStoreError> {
@@ -114,7 +116,7 @@ impl RunShared {
         if witness.written_commit_no >= tip.state.commit_no {
             return Ok(());
         }
-        witness.file.write(&self.identity, &tip).map_err(|error| self.latch.close(error))?;
+        unless(SeededBug::WatermarkStuck, || witness.file.write(&self.identity, &tip)).map_err(|error| self.latch.close(error))?;
         witness.written_commit_no = tip.state.commit_no;
         Ok(())
     }
@@ -124,7 +126,7 @@ impl RunShared {
         if witness.synced_commit_no >= witness.written_commit_no {
             return Ok(());
         }
-        witness.file.sync().map_err(|error| self.latch.close(error))?;
+        unless(SeededBug::WatermarkNotSynced, || witness.file.sync()).map_err(|error| self.latch.close(error))?;
         witness.synced_commit_no = witness.written_commit_no;
         Ok(())
     }
@@ -135,7 +137,8 @@ impl RunShared {
             let unsynced = lock(&self.unsynced);
             (unsynced.written, unsynced.segments.clone(), unsynced.bytes)
         };
-        for segment in &segments {
+        let skipped = if SeededBug::OnlyNewestSegmentSynced.is_on() { segments.len().saturating_sub(1) } else { 0 };
+        for segment in segments.iter().skip(skipped) {
             segment.sync().map_err(|error| self.latch.close(EventStoreError::from_io("sync", segment.path(), &error)))?;
         }
         let rolled = {
