@@ -1,0 +1,6 @@
+//! The second reader and the forger against runs that tapelog recorded.
+
+mod forging;
+mod judging;
+mod reading;
+mod recorded;
