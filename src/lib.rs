@@ -38,8 +38,8 @@
 //!
 //! The way of an entry by file names: `store::segment::live` takes the batch, `segment::batch` lays
 //! out and stamps its frames, `segment::active` writes them from the image and `segment::sync_path`
-//! makes them durable. Back: `store::reading::run_reader` finds the segment, `segment::point_read`
-//! the frame, `format::entry` the entry. What the bytes mean is in `format` and in FORMAT.md.
+//! makes them durable. Back: `store::reading::segment_set` finds the segment, `store::reading::visit`
+//! the frames, `format::entry` the entry, and `reader` lends it. What the bytes mean is in `format` and in FORMAT.md.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -55,6 +55,7 @@ pub mod io;
 pub mod lifecycle;
 pub mod limits;
 pub mod model;
+pub mod reader;
 #[cfg(tapelog_seeded_bugs)]
 pub mod seeded_bug;
 #[cfg(not(tapelog_seeded_bugs))]
@@ -72,10 +73,14 @@ pub use model::{
     compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
     validate_id,
 };
+pub use reader::{
+    ChainFollower, ChainRun, DEFAULT_SCAN_CHUNK_SIZE, Entries, EventStoreReader, FollowOptions, Follower, Progress, RangeScan,
+    ReaderOptions, RunChain, RunEnd, RunReader, SegmentSummary, SnapshotReplayPlan, Tail,
+};
 pub use segment::sync_path::SyncPath;
 pub use store::{
-    BackgroundMode, BackgroundStep, BreakPoint, Discarded, Durability, EventStore, LogPoint, MarkerBackend, MemoryBackend,
-    MemoryMarkerBackend, ReadPath, RecoveredState, RecoveryReport, RunListing, SegmentBackend, SegmentBackendBuilder, SegmentStats,
-    Witness,
+    BackgroundMode, BackgroundStep, BreakPoint, Check, Discarded, Durability, EntryView, EventStore, LogPoint, MarkerBackend,
+    MemoryBackend, MemoryMarkerBackend, ReadPath, RecoveredState, RecoveryReport, RunListing, SegmentBackend, SegmentBackendBuilder,
+    SegmentStats, Visibility, Witness,
 };
 pub use verify::{GapRange, IndexDrift, ManifestField, Verifier, VerifyError, VerifyFinding, VerifyReport};

@@ -69,6 +69,8 @@ pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
 pub const UNSYNCED_LEN_DEFAULT: u64 = 64 << 20;
 /// Most segments that a store holds open for reading at one time.
 pub const OPEN_SEGMENTS_MAX: usize = 64;
+/// Most runs of one history that are opened together.
+pub const CHAIN_RUNS_MAX: usize = 100_000;
 /// Bytes read at a time by scans over positional reads.
 pub const READ_CHUNK_LEN: usize = 256 << 10;
 

@@ -410,7 +410,7 @@ impl Trial {
         for offset in self.probes {
             let seen = self.probe(slice, offset);
             assert_eq!(self.probe(by_position, offset), seen, "a frame is judged otherwise in a file than in memory");
-            let _ = read_entry(by_position, &self.salt, offset, 1).map(|found| found.parts.entry_hash);
+            let _ = read_entry(by_position, &self.salt, offset, 1, true).map(|found| found.parts.entry_hash);
         }
     }
 
@@ -456,7 +456,7 @@ impl Trial {
         for entry in entries.take(SEARCHES_MAX) {
             let from = sparse.floor(entry.seq).map_or(first.offset, |point| point.offset);
             assert_eq!(hop_to_entry(&mut window, &self.salt, from, walked.end, entry.seq), Ok(Some(entry.offset)));
-            match read_entry(&mut window, &self.salt, entry.offset, entry.seq) {
+            match read_entry(&mut window, &self.salt, entry.offset, entry.seq, true) {
                 Ok(found) => assert!(found.frame_end == entry.end && found.payload_offset <= entry.end),
                 Err(error) => assert_eq!(error, EventStoreError::HashMismatch { seq: entry.seq }),
             }

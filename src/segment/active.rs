@@ -6,7 +6,7 @@
 //! and never the file.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::error::EventStoreError;
@@ -27,13 +27,13 @@ use crate::segment::tip::Tip;
 pub(crate) struct ActiveSegment {
     page: HeaderPage,
     salt: Salt,
-    path: PathBuf,
+    path: Arc<Path>,
     file: Arc<dyn File>,
     len: u64,
     base: Tip,
     sync_path: SyncPath,
     image: RwLock<Image>,
-    keys: Mutex<ActiveKeys>,
+    keys: ActiveKeys,
     points: Mutex<Vec<SparsePoint>>,
 }
 
@@ -48,13 +48,13 @@ impl ActiveSegment {
         Ok(Self {
             salt: spare.page.salt(),
             page: spare.page,
-            path: spare.path,
+            path: spare.path.into(),
             file: spare.file,
             len: spare.len,
             base,
             sync_path,
             image: RwLock::new(image),
-            keys: Mutex::default(),
+            keys: ActiveKeys::default(),
             points: Mutex::default(),
         })
     }
@@ -76,7 +76,7 @@ impl ActiveSegment {
         &self.salt
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Arc<Path> {
         &self.path
     }
 
@@ -132,13 +132,13 @@ impl ActiveSegment {
 
     /// Adds what a batch means for the indexes.
     pub(crate) fn note(&self, lists: &IndexLists) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).extend(&lists.keys);
+        self.keys.extend(&lists.keys);
         self.points.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&lists.points);
     }
 
     /// The offsets of entries that may hold a key with this hash, ascending.
     pub(crate) fn key_candidates(&self, hash: u64) -> Vec<u64> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).candidates(hash)
+        self.keys.candidates(hash)
     }
 
     /// The last noted entry at or before `seq`.
@@ -147,7 +147,29 @@ impl ActiveSegment {
         points.get(points.partition_point(|point| point.seq <= seq).checked_sub(1)?).copied()
     }
 
-    /// Lets `read` see the first `end` bytes of the image.
+    /// The last noted entry whose frame begins at or before `offset`.
+    pub(crate) fn floor_offset(&self, offset: u64) -> Option<SparsePoint> {
+        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        points.get(points.partition_point(|point| point.offset <= offset).checked_sub(1)?).copied()
+    }
+
+    /// The last noted entry up to which no entry has a `ts_init` of `ts_init` or later.
+    pub(crate) fn floor_time(&self, ts_init: u64) -> Option<SparsePoint> {
+        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        points.get(points.partition_point(|point| point.max_ts_init < ts_init).checked_sub(1)?).copied()
+    }
+
+    /// Copies bytes of the image, for as long as the appending thread can be kept waiting. False where
+    /// they are not all there.
+    pub(crate) fn copy_out(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let found = image.get(from, bytes.len());
+        found.map(|found| bytes.copy_from_slice(found)).is_some()
+    }
+
+    /// Lets `read` see the first `end` bytes of the image. For a segment that is full: meanwhile nothing can be
+    /// appended to it.
     pub(crate) fn with_image<T>(&self, end: u64, read: impl FnOnce(&[u8]) -> T) -> T {
         let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
         read(image.get(0, usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or_default())
@@ -156,7 +178,7 @@ impl ActiveSegment {
     /// What the indexes are made of. Sorts, and so is not for the thread that appends.
     pub(crate) fn index_material(&self) -> IndexMaterial {
         let points = self.points.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).sorted().to_vec();
+        let keys = self.keys.sorted();
         IndexMaterial { points, keys }
     }
 }

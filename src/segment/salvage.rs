@@ -85,6 +85,11 @@ impl Salvage {
         self.entries.get(self.entries.partition_point(|found| found.seq < seq)).map(|found| found.seq)
     }
 
+    /// The last number before `seq` that can be reached.
+    pub(crate) fn seq_before(&self, seq: u64) -> Option<u64> {
+        self.entries.get(self.entries.partition_point(|found| found.seq < seq).checked_sub(1)?).map(|found| found.seq)
+    }
+
     /// The numbers that can be reached, ascending.
     pub(crate) fn seqs(&self) -> impl Iterator<Item = Found> {
         self.entries.iter().copied()

@@ -10,6 +10,7 @@ use crate::error::EventStoreError;
 use crate::io::File;
 use crate::limits::READ_CHUNK_LEN;
 use crate::seeded_bug::SeededBug;
+use crate::segment::active::ActiveSegment;
 
 /// A chunk shorter than this is the end of the bytes, and not merely the end of what is held.
 const CHUNK_LEN_LEAST: usize = 4096;
@@ -19,6 +20,9 @@ const CHUNK_LEN_LEAST: usize = 4096;
 enum Source<'a> {
     Slice(&'a [u8]),
     File(&'a dyn File),
+    /// The image of the segment that is being written, of which chunks are copied: who appends waits
+    /// for a copy, and never for what is done with it.
+    Image(&'a ActiveSegment),
 }
 
 /// A moving view of a segment, bounded by a length that reads never pass.
@@ -49,6 +53,11 @@ impl<'a> Window<'a> {
         Self { source: Source::File(file), path, len, chunk, buffer: Vec::new(), start: 0, held_from: None }
     }
 
+    /// A view of the first `len` bytes of the segment that is being written, copied `chunk` bytes at a time.
+    pub(crate) fn over_image(active: &'a ActiveSegment, len: u64, chunk: usize) -> Self {
+        Self { source: Source::Image(active), path: active.path(), len, chunk, buffer: Vec::new(), start: 0, held_from: None }
+    }
+
     /// From now on keeps what is read from `offset` on, so that nothing behind it is read twice: a
     /// second read may show other bytes than the first. `None` keeps nothing.
     pub(crate) fn hold_from(&mut self, offset: Option<u64>) {
@@ -72,9 +81,9 @@ impl<'a> Window<'a> {
         };
         match self.source {
             Source::Slice(bytes) => Ok(range(bytes, offset, len)),
-            Source::File(file) => {
+            source @ (Source::File(_) | Source::Image(_)) => {
                 if offset < self.start || end > self.start + self.buffer.len() as u64 {
-                    self.load(file, offset, len)?;
+                    self.load(source, offset, len)?;
                 }
                 Ok(range(&self.buffer, offset - self.start, len))
             }
@@ -87,13 +96,13 @@ impl<'a> Window<'a> {
         let want = left.min(READ_CHUNK_LEN);
         match self.source {
             Source::Slice(bytes) => Ok(range(bytes, offset, want).unwrap_or_default()),
-            Source::File(file) => {
+            source @ (Source::File(_) | Source::Image(_)) => {
                 if want == 0 {
                     return Ok(&[]);
                 }
                 let held = (self.start + self.buffer.len() as u64).saturating_sub(offset);
                 if offset < self.start || held < want.min(CHUNK_LEN_LEAST) as u64 {
-                    self.load(file, offset, want)?;
+                    self.load(source, offset, want)?;
                 }
                 let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
                 Ok(self.buffer.get(from..).unwrap_or_default())
@@ -101,14 +110,19 @@ impl<'a> Window<'a> {
         }
     }
 
-    fn load(&mut self, file: &dyn File, offset: u64, len: usize) -> Result<(), EventStoreError> {
+    fn load(&mut self, source: Source<'a>, offset: u64, len: usize) -> Result<(), EventStoreError> {
         let left = usize::try_from(self.len - offset).unwrap_or(usize::MAX);
         let want = len.max(self.chunk).min(left);
         let mut filled = self.keep_held(offset);
         let before = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
         self.buffer.resize(before.saturating_add(want), 0);
         while let Some(rest) = self.buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, self.start + filled as u64) {
+            let read = match source {
+                Source::File(file) => file.read_at(rest, self.start + filled as u64),
+                Source::Image(active) => Ok(if active.copy_out(self.start + filled as u64, rest) { rest.len() } else { 0 }),
+                Source::Slice(_) => Ok(0),
+            };
+            match read {
                 Ok(0) => break,
                 Ok(count) if SeededBug::ShortReadBelieved.is_on() && count < rest.len() => {
                     filled += count;

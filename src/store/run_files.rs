@@ -112,6 +112,7 @@ pub(crate) fn list_segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<
 }
 
 /// A segment file that is open for reading.
+#[derive(Debug)]
 pub(crate) struct SegmentFile {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn File>,

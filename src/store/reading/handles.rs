@@ -86,6 +86,31 @@ impl Points {
             Self::Pending(active) => active.floor(seq),
         }
     }
+
+    /// The last point whose frame begins at or before `offset`.
+    pub(crate) fn floor_offset(&self, offset: u64) -> Option<SparsePoint> {
+        match self {
+            Self::Pending(active) => active.floor_offset(offset),
+            _ => self.last_where(|point| point.offset <= offset),
+        }
+    }
+
+    /// The last point up to which no entry has a `ts_init` of `ts_init` or later.
+    pub(crate) fn floor_time(&self, ts_init: u64) -> Option<SparsePoint> {
+        match self {
+            Self::Pending(active) => active.floor_time(ts_init),
+            _ => self.last_where(|point| point.max_ts_init < ts_init),
+        }
+    }
+
+    /// The last of the points for which `is_before` holds, which it does up to one of them.
+    fn last_where(&self, is_before: impl Fn(&SparsePoint) -> bool) -> Option<SparsePoint> {
+        match self {
+            Self::File(index) => index.point(index.partition_point(is_before).checked_sub(1)?),
+            Self::Rebuilt(material) => material.points.get(material.points.partition_point(is_before).checked_sub(1)?).copied(),
+            Self::Pending(_) => None,
+        }
+    }
 }
 
 /// Where a segment's keys come from.
@@ -113,7 +138,7 @@ impl Keys {
 /// An open segment with what was learned of it.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    pub(crate) source: SegmentSource<'static>,
+    pub(crate) source: SegmentSource,
     points: OnceLock<Points>,
     keys: OnceLock<Keys>,
     rebuilt: OnceLock<(Arc<IndexMaterial>, bool)>,
@@ -141,7 +166,7 @@ impl Handle {
                 Self::open_bytes(context, segment, &path, file)?
             }
         };
-        let source = SegmentSource { path, salt: context.identity.salt(segment.ordinal), end: segment.end, bytes };
+        let source = SegmentSource { path: path.into(), salt: context.identity.salt(segment.ordinal), end: segment.end, bytes };
         // A damaged page costs nothing, because every frame is bound to its segment. A page of another
         // version says that the frames may mean something else than this build takes them for.
         read_page(&mut source.point_window())?;
@@ -153,7 +178,7 @@ impl Handle {
         segment: &ReadSegment,
         path: &Path,
         file: Arc<dyn File>,
-    ) -> Result<SegmentBytes<'static>, EventStoreError> {
+    ) -> Result<SegmentBytes, EventStoreError> {
         match context.read_path {
             ReadPath::Map => match file.map(segment.end) {
                 Ok(bytes) => Ok(SegmentBytes::Map(bytes)),
@@ -257,7 +282,7 @@ pub(crate) fn has_index_files(context: &HandleContext<'_>, segment: &ReadSegment
 pub(crate) fn rebuild(
     context: &HandleContext<'_>,
     segment: &ReadSegment,
-    source: &SegmentSource<'_>,
+    source: &SegmentSource,
 ) -> Result<(IndexMaterial, bool), EventStoreError> {
     let none = IndexMaterial::default();
     let identity = context.identity;

@@ -4,7 +4,7 @@
 //! anything up. A hit in an index is a candidate that the entry itself proves. A miss is believed
 //! only of a segment all of whose entries could be asked.
 
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 
 use crate::error::{Corruption, EventStoreError};
@@ -12,10 +12,10 @@ use crate::format::entry::EntryParts;
 use crate::format::frame::Kind;
 use crate::format::key_index::key_hash;
 use crate::format::salt::Salt;
-use crate::segment::salvage::Salvage;
+use crate::seeded_bug::SeededBug;
 use crate::segment::walk::{FrameStep, frame_at};
-use crate::store::reading::handles::{Handle, ReadSegment, SEARCH_START};
-use crate::store::reading::run_reader::RunReader;
+use crate::store::reading::handles::SEARCH_START;
+use crate::store::reading::segment_set::{Bound, Section, SegmentSet};
 use crate::store::reading::segment_source::SegmentSource;
 
 /// What a segment says about a key.
@@ -26,63 +26,78 @@ enum Answer {
     Unknown,
 }
 
-impl RunReader {
-    /// The first entry in these segments that was recorded with a key. `seq_max` is the last entry
-    /// that there ought to be in them.
+impl SegmentSet {
+    /// The first entry up to the bound that was recorded with a key.
     ///
     /// # Errors
     /// `HashMismatch` where the entry that the index names is damaged; `Corrupted` where damage
     /// before the first occurrence leaves open whether it is the first.
-    pub(crate) fn lookup(&self, kind: u8, key: &str, seq_max: u64) -> Result<Option<u64>, EventStoreError> {
+    pub(crate) fn lookup(&self, kind: u8, key: &str, bound: Bound) -> Result<Option<u64>, EventStoreError> {
         let unknown = |path: &Path| unknown(path, &format!("every entry up to the first with the key {key:?} of kind {kind}"));
         let mut before = 0;
-        for segment in self.segments_with_entries() {
-            let handle = self.handle(segment)?;
-            let skipped = segment.first_seq > before + 1;
-            let answer = if skipped { Answer::Unknown } else { self.ask(&handle, segment, kind, key)? };
+        for section in in_key_order(self.sections(bound)) {
+            let section = section?;
+            let skipped = section.first_seq() > before + 1 && !SeededBug::WrongFirstKey.is_on();
+            let answer = if skipped { Answer::Unknown } else { self.ask(&section, kind, key)? };
             match answer {
-                Answer::Found(seq) => return Ok((seq <= seq_max).then_some(seq)),
+                Answer::Found(seq) => return Ok((seq <= bound.seq).then_some(seq)),
                 Answer::Absent => {}
-                Answer::Unknown => return Err(unknown(handle.source.path())),
+                Answer::Unknown => return Err(unknown(section.source().path())),
             }
-            before = segment.last_seq;
+            before = section.last_seq();
         }
         // The key may have been in an entry that was lost with the segment it was in.
-        if before < seq_max { Err(unknown(self.folder())) } else { Ok(None) }
+        if before < bound.seq && !SeededBug::WrongFirstKey.is_on() { Err(unknown(self.folder())) } else { Ok(None) }
     }
 
-    fn ask(&self, handle: &Handle, segment: &ReadSegment, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
-        match handle.keys(&self.context(), segment)? {
+    fn ask(&self, section: &Section, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
+        let source = section.source();
+        match section.keys(self)? {
             Some(keys) => {
-                let candidates = keys.candidates(key_hash(&handle.source.salt, kind, key));
-                Ok(prove(&handle.source, &candidates, kind, key)?.map_or(Answer::Absent, Answer::Found))
+                let mut candidates = keys.candidates(key_hash(&source.salt, kind, key));
+                candidates.retain(|offset| *offset < source.end);
+                if SeededBug::WrongFirstKey.is_on() {
+                    candidates.reverse();
+                }
+                Ok(prove(source, &candidates, kind, key)?.map_or(Answer::Absent, Answer::Found))
             }
-            None => ask_salvage(&handle.source, &*handle.salvage(segment.last_seq)?, segment, kind, key),
+            None => ask_salvage(section, kind, key),
         }
     }
 
-    /// Every key of one kind in these segments, in the order of their first occurrence. `seq_max` is
-    /// the last entry that there ought to be in them.
+    /// Every key of one kind up to the bound, entry by entry, until `visit` breaks off.
     ///
     /// # Errors
     /// `Corrupted` where an entry is damaged: it may have been the first with any key.
-    pub(crate) fn for_each_key(&self, kind: u8, seq_max: u64, mut visit: impl FnMut(u64, &str)) -> Result<(), EventStoreError> {
+    pub(crate) fn for_each_key(
+        &self,
+        kind: u8,
+        bound: Bound,
+        mut visit: impl FnMut(u64, &str) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, EventStoreError> {
         let mut next = 1;
-        for segment in self.segments_with_entries().take_while(|segment| segment.first_seq <= seq_max) {
-            let handle = self.handle(segment)?;
-            if segment.first_seq != next {
-                return Err(unknown_keys(handle.source.path(), kind));
+        for section in self.sections(bound) {
+            let section = section?;
+            if section.first_seq() > bound.seq {
+                break;
             }
-            let entries = segment.first_seq..=segment.last_seq.min(seq_max);
-            visit_keys(&handle.source, || handle.salvage(segment.last_seq), kind, entries, &mut visit)?;
-            next = segment.last_seq + 1;
+            if section.first_seq() != next {
+                return Err(unknown_keys(section.source().path(), kind));
+            }
+            let entries = section.first_seq()..=section.last_seq().min(bound.seq);
+            if visit_keys(&section, kind, entries, &mut visit)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            next = section.last_seq() + 1;
         }
-        if next <= seq_max { Err(unknown_keys(self.folder(), kind)) } else { Ok(()) }
+        if next <= bound.seq { Err(unknown_keys(self.folder(), kind)) } else { Ok(ControlFlow::Continue(())) }
     }
+}
 
-    fn segments_with_entries(&self) -> impl Iterator<Item = &ReadSegment> {
-        self.segments().iter().filter(|segment| segment.first_seq <= segment.last_seq)
-    }
+/// Segments in the order in which they are asked for a key: the oldest first, because the first occurrence wins.
+fn in_key_order<T>(sections: impl DoubleEndedIterator<Item = T>) -> impl Iterator<Item = T> {
+    let (oldest_first, newest_first) = if SeededBug::WrongFirstKey.is_on() { (None, Some(sections.rev())) } else { (Some(sections), None) };
+    oldest_first.into_iter().flatten().chain(newest_first.into_iter().flatten())
 }
 
 fn unknown(path: &Path, expected: &str) -> EventStoreError {
@@ -103,7 +118,7 @@ fn unknown_keys(path: &Path, kind: u8) -> EventStoreError {
 /// # Errors
 /// `HashMismatch` and `Corrupted` where a candidate is not the entry that was indexed: it may have
 /// been the first with the key.
-pub(crate) fn prove(source: &SegmentSource<'_>, candidates: &[u64], kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
+fn prove(source: &SegmentSource, candidates: &[u64], kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
     let hash = key_hash(&source.salt, kind, key);
     for &offset in candidates {
         let mut window = source.point_window();
@@ -127,7 +142,7 @@ pub(crate) fn prove(source: &SegmentSource<'_>, candidates: &[u64], kind: u8, ke
     Ok(None)
 }
 
-fn not_indexed(source: &SegmentSource<'_>, offset: u64, expected: &str, found: String) -> Corruption {
+fn not_indexed(source: &SegmentSource, offset: u64, expected: &str, found: String) -> Corruption {
     Corruption::at(source.path(), offset, expected, found).advise("verify the run to see the extent of the damage")
 }
 
@@ -140,16 +155,11 @@ fn holds_key(body: &[u8], kind: u8, key: &str) -> bool {
 }
 
 /// Asks a damaged segment entry by entry.
-fn ask_salvage(
-    source: &SegmentSource<'_>,
-    salvage: &Salvage,
-    segment: &ReadSegment,
-    kind: u8,
-    key: &str,
-) -> Result<Answer, EventStoreError> {
+fn ask_salvage(section: &Section, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
+    let source = section.source();
     let mut window = source.scan_window();
-    let mut expected = segment.first_seq;
-    for found in salvage.seqs() {
+    let mut expected = section.first_seq();
+    for found in section.salvage(section.last_seq())?.seqs() {
         if found.seq != expected {
             return Ok(Answer::Unknown);
         }
@@ -160,20 +170,20 @@ fn ask_salvage(
             _ => return Ok(Answer::Unknown),
         }
     }
-    Ok(if expected > segment.last_seq { Answer::Absent } else { Answer::Unknown })
+    Ok(if expected > section.last_seq() { Answer::Absent } else { Answer::Unknown })
 }
 
 /// Visits the keys of one kind in the entries of a segment, in their order.
 ///
 /// # Errors
 /// `Corrupted` where one of the entries is damaged.
-pub(crate) fn visit_keys<S: AsRef<Salvage>>(
-    source: &SegmentSource<'_>,
-    salvage: impl Fn() -> Result<S, EventStoreError>,
+fn visit_keys(
+    section: &Section,
     kind: u8,
     entries: RangeInclusive<u64>,
-    visit: &mut impl FnMut(u64, &str),
-) -> Result<(), EventStoreError> {
+    visit: &mut impl FnMut(u64, &str) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, EventStoreError> {
+    let source = section.source();
     let mut window = source.scan_window();
     let mut offset = SEARCH_START;
     let (mut next, last) = entries.into_inner();
@@ -183,7 +193,9 @@ pub(crate) fn visit_keys<S: AsRef<Salvage>>(
                 let Some(parts) = EntryParts::decode(frame.body).ok().filter(|_| frame.header.seq == next) else {
                     return Err(unknown_keys(source.path(), kind));
                 };
-                parts.keys().filter(|(found, _)| *found == kind).for_each(|(_, key)| visit(next, key));
+                if parts.keys().filter(|(found, _)| *found == kind).try_for_each(|(_, key)| visit(next, key)).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
                 next += 1;
                 frame.end()
             }
@@ -191,13 +203,14 @@ pub(crate) fn visit_keys<S: AsRef<Salvage>>(
             FrameStep::Frame(frame) => frame.end(),
             FrameStep::BadBody(header) => offset + header.frame_len(),
             // Another frame than an entry may be damaged: then the next entry is still the one that follows.
-            FrameStep::None(_) => match salvage()?.as_ref().seqs().map(|found| found.offset).find(|found| *found > offset) {
+            FrameStep::None(_) => match section.salvage(section.last_seq())?.seqs().map(|found| found.offset).find(|found| *found > offset)
+            {
                 Some(found) => found,
                 None => return Err(unknown_keys(source.path(), kind)),
             },
         };
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 #[cfg(test)]
@@ -211,7 +224,7 @@ mod tests {
         let mut written = Written::new();
         written.entries(&[10; 3]);
         let bytes = written.padded(16 << 10);
-        let source = SegmentSource { path: path().to_owned(), salt: salt(), end: bytes.len() as u64, bytes: SegmentBytes::Image(&bytes) };
+        let source = SegmentSource { path: path().into(), salt: salt(), end: bytes.len() as u64, bytes: SegmentBytes::Map(bytes.into()) };
         // Entry 1 has the key O-0, and the entries 2 and 3 have the key O-1.
         let at = |key: &str| {
             let hash = key_hash(&salt(), 1, key);

@@ -1,11 +1,14 @@
 //! The trait over the store: which run answers, and what a run of its kind refuses.
 
+use std::ops::ControlFlow;
+
 use crate::error::EventStoreError;
 use crate::model::{AppendEntry, EventStoreEntry, IndexKind, RunManifest, RunStatus, ScanDirection, SnapshotAnchor};
 use crate::store::EventStore;
 use crate::store::rules;
 use crate::store::segment::backend::{SegmentBackend, State};
 use crate::store::segment::closed::Closed;
+use crate::store::segment::run_view::Visibility;
 
 impl EventStore for SegmentBackend {
     fn open_run(&mut self, manifest: RunManifest) -> Result<(), EventStoreError> {
@@ -36,11 +39,7 @@ impl EventStore for SegmentBackend {
         if from == 0 || from > to {
             return Ok(Vec::new());
         }
-        let mut entries = match &self.state {
-            State::Empty => return Err(EventStoreError::no_run_open()),
-            State::Live(run) => run.scan(from, to)?,
-            State::Closed(run) => run.scan(from, to)?,
-        };
+        let mut entries = self.view()?.scan(from, to, ScanDirection::Forward)?;
         if direction == ScanDirection::Reverse {
             entries.reverse();
         }
@@ -56,19 +55,17 @@ impl EventStore for SegmentBackend {
     }
 
     fn lookup(&self, kind: IndexKind, key: &str) -> Result<Option<u64>, EventStoreError> {
-        match &self.state {
-            State::Empty => Err(EventStoreError::no_run_open()),
-            State::Live(run) => run.lookup(kind.code(), key),
-            State::Closed(run) => run.lookup(kind.code(), key),
-        }
+        self.view()?.lookup(kind.code(), key)
     }
 
     fn iter_index_keys(&self, kind: IndexKind) -> Result<Vec<(String, u64)>, EventStoreError> {
-        match &self.state {
-            State::Empty => Err(EventStoreError::no_run_open()),
-            State::Live(run) => run.index_keys(kind.code()),
-            State::Closed(run) => run.index_keys(kind.code()),
-        }
+        let mut found = Vec::new();
+        let view = self.view()?;
+        let _ = view.for_each_first_key(kind.code(), view.bound(), |key, seq| {
+            found.push((key.to_owned(), seq));
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
     }
 
     fn record_snapshot_anchor(&mut self, anchor: SnapshotAnchor) -> Result<(), EventStoreError> {
@@ -80,11 +77,7 @@ impl EventStore for SegmentBackend {
     }
 
     fn latest_snapshot_anchor(&self) -> Result<Option<SnapshotAnchor>, EventStoreError> {
-        match &self.state {
-            State::Empty => Err(EventStoreError::no_run_open()),
-            State::Live(run) => run.latest_anchor(),
-            State::Closed(run) => run.latest_anchor(),
-        }
+        self.view()?.latest_anchor(Visibility::Durable)
     }
 
     fn seal(&mut self, status: RunStatus) -> Result<(), EventStoreError> {
@@ -100,18 +93,14 @@ impl EventStore for SegmentBackend {
     }
 
     fn manifest(&self) -> Result<RunManifest, EventStoreError> {
-        match &self.state {
-            State::Empty => Err(EventStoreError::no_run_open()),
-            State::Live(run) => Ok(run.manifest()),
-            State::Closed(run) => Ok(run.manifest.clone()),
-        }
+        Ok(self.view()?.manifest())
     }
 
     fn high_watermark(&self) -> Result<u64, EventStoreError> {
         match &self.state {
             State::Empty => Err(EventStoreError::no_run_open()),
             State::Live(run) => Ok(run.high_watermark()),
-            State::Closed(run) => Ok(run.high_watermark),
+            State::Closed(run) => Ok(run.high_watermark()),
         }
     }
 }

@@ -13,11 +13,13 @@ use crate::store::recovery::judge::Depth;
 use crate::store::recovery::outcome::RecoveryReport;
 use crate::store::run_files::{FoundManifest, check_folder_name, read_manifest};
 use crate::store::segment::background::BackgroundStep;
-use crate::store::segment::closed::{self, ClosedRun, Shown};
+use crate::store::segment::background::shared::Ending;
+use crate::store::segment::closed::{self, ClosedRun};
 use crate::store::segment::create;
 use crate::store::segment::listing::{self, RunListing};
 use crate::store::segment::live::LiveRun;
 use crate::store::segment::options::{Options, SegmentBackendBuilder};
+use crate::store::segment::run_view::{RunView, Visibility};
 use crate::store::segment::seal;
 
 /// The store of runs in segment files.
@@ -98,8 +100,8 @@ impl SegmentBackend {
     pub fn current_path(&self) -> Result<&Path, EventStoreError> {
         match &self.state {
             State::Empty => Err(EventStoreError::no_run_open()),
-            State::Live(run) => Ok(run.reader.folder()),
-            State::Closed(run) => Ok(run.reader.folder()),
+            State::Live(run) => Ok(run.set.folder()),
+            State::Closed(run) => Ok(run.set.folder()),
         }
     }
 
@@ -135,7 +137,7 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
         let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Shown::Proven)
+        Self::positional(&path).open_folder(&path, Visibility::Durable)
     }
 
     /// As [`SegmentBackend::open_read_only`], and shows everything whole that is written. What is
@@ -145,7 +147,13 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
         let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Shown::Written)
+        Self::positional(&path).open_folder(&path, Visibility::Written)
+    }
+
+    /// Opens the run in a folder for reading; the files of a sealed one are mapped.
+    pub(crate) fn open_mapped(path: &Path, visibility: Visibility) -> Result<Self, EventStoreError> {
+        let path = run_folder(path.to_owned());
+        Self::new(base_of(&path)).open_folder(&path, visibility)
     }
 
     /// Opens the run in a folder for reading, over this store's storage and with its options.
@@ -153,7 +161,7 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_read_only(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Shown::Proven)
+        self.open_folder(path.as_ref(), Visibility::Durable)
     }
 
     /// As [`SegmentBackend::into_read_only`], and shows everything whole that is written, as
@@ -162,7 +170,7 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_written(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Shown::Written)
+        self.open_folder(path.as_ref(), Visibility::Written)
     }
 
     /// A store for runs that may be somebody else's: their files are not mapped.
@@ -193,7 +201,7 @@ impl SegmentBackend {
         Ok(self)
     }
 
-    fn open_folder(mut self, folder: &Path, shown: Shown) -> Result<Self, EventStoreError> {
+    fn open_folder(mut self, folder: &Path, shown: Visibility) -> Result<Self, EventStoreError> {
         let found = read_manifest(&*self.storage, folder)?;
         if let FoundManifest::Present(found) = found
             && matches!(found.seal, SealState::Present { .. })
@@ -205,8 +213,8 @@ impl SegmentBackend {
         let lock_path = folder.join(file_name::LOCK);
         let state = self.storage.lock_state(&lock_path).map_err(|error| EventStoreError::from_io("look at", &lock_path, &error))?;
         let depth = match (state, shown) {
-            (LockState::Held, Shown::Proven) => Depth::Live,
-            (LockState::Held, Shown::Written) => Depth::LiveWritten,
+            (LockState::Held, Visibility::Durable) => Depth::Live,
+            (LockState::Held, Visibility::Written) => Depth::LiveWritten,
             (LockState::Free, _) => Depth::Tail,
         };
         let run = ClosedRun::read_only(&self.storage, folder, self.options, depth, shown, &mut |_| {})?;
@@ -249,7 +257,7 @@ impl SegmentBackend {
     #[must_use]
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         match &self.state {
-            State::Closed(run) => Some(&run.report),
+            State::Closed(run) => Some(&run.facts.report),
             State::Empty | State::Live(_) => None,
         }
     }
@@ -277,7 +285,7 @@ impl SegmentBackend {
                 run.sync_all()?;
                 Ok(run.high_watermark())
             }
-            State::Closed(run) => Ok(run.high_watermark),
+            State::Closed(run) => Ok(run.high_watermark()),
         }
     }
 
@@ -304,6 +312,23 @@ impl SegmentBackend {
         }
     }
 
+    /// What this store reads and writes files with.
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.storage.clone()
+    }
+
+    /// The open run as a reader sees it.
+    ///
+    /// # Errors
+    /// `Backend` where no run is open.
+    pub(crate) fn view(&self) -> Result<RunView, EventStoreError> {
+        match &self.state {
+            State::Empty => Err(EventStoreError::no_run_open()),
+            State::Live(run) => Ok(run.view()),
+            State::Closed(run) => Ok(run.view()),
+        }
+    }
+
     /// Opens a run that was left running, reading it as deep as `depth` asks. The caller seals it.
     pub(crate) fn recover_run(&mut self, folder: &Path, depth: Depth, progress: &mut dyn FnMut(u64)) -> Result<(), EventStoreError> {
         let lock = create::lock(&*self.storage, folder)?;
@@ -315,7 +340,7 @@ impl SegmentBackend {
     /// Judges a run that was left running, with every hash, and changes nothing; of a live one, only
     /// what is proven durable.
     pub(crate) fn judge_run(mut self, folder: &Path, live: bool, progress: &mut dyn FnMut(u64)) -> Result<Self, EventStoreError> {
-        let (depth, shown) = if live { (Depth::Live, Shown::Proven) } else { (Depth::FullWithHashes, Shown::Written) };
+        let (depth, shown) = if live { (Depth::Live, Visibility::Durable) } else { (Depth::FullWithHashes, Visibility::Written) };
         let run = ClosedRun::read_only(&self.storage, folder, self.options, depth, shown, progress)?;
         self.state = State::Closed(Box::new(run));
         Ok(self)
@@ -363,16 +388,17 @@ impl SegmentBackend {
         };
         let section = run.seal(status)?;
         let manifest = closed::sealed_manifest(&run.shared.identity.manifest, &section);
+        run.shared.end(Ending::Sealed(Box::new(manifest.clone())));
         let State::Live(run) = std::mem::replace(&mut self.state, State::Empty) else {
             return Err(EventStoreError::no_run_open());
         };
-        self.state = State::Closed(Box::new(ClosedRun::from_sealed(run.into_reader(), manifest, &section)));
+        self.state = State::Closed(Box::new(ClosedRun::from_sealed(run.into_set(), manifest, &section)));
         Ok(())
     }
 }
 
 /// The folder of a run that is named by its folder or by its MANIFEST.
-fn run_folder(path: PathBuf) -> PathBuf {
+pub(crate) fn run_folder(path: PathBuf) -> PathBuf {
     match path.parent() {
         Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder.to_owned(),
         _ => path,

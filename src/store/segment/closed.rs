@@ -8,12 +8,12 @@ use crate::format::chain::Position;
 use crate::format::file_name;
 use crate::format::manifest::{ManifestFile, SealSection, SealState, SealedDamage};
 use crate::io::{Lock, Storage};
-use crate::model::{EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::model::{RunManifest, RunStatus, UnixNanos};
 use crate::seeded_bug::SeededBug;
 use crate::segment::batch::Claim;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::ReadSegment;
-use crate::store::reading::run_reader::RunReader;
+use crate::store::reading::segment_set::SegmentSet;
 use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::{Depth, Judgement, judge, point};
 use crate::store::recovery::outcome::{LogPoint, RecoveredState, RecoveryReport, Witness};
@@ -21,8 +21,9 @@ use crate::store::recovery::repair::repair;
 use crate::store::run_files::{FoundManifest, RunIdentity, check_folder_name, identity_from_genesis, read_manifest};
 use crate::store::segment::create::holds_a_run;
 use crate::store::segment::latch::Latch;
-use crate::store::segment::live::{FirstKeys, end_ts_init};
+use crate::store::segment::live::end_ts_init;
 use crate::store::segment::options::Options;
+use crate::store::segment::run_view::{ClosedFacts, RunView, ViewState, Visibility};
 use crate::store::segment::seal;
 
 /// Why the run is not written.
@@ -39,22 +40,10 @@ pub(crate) enum Closed {
 /// A run that is only read, or read and sealed.
 #[derive(Debug)]
 pub(crate) struct ClosedRun {
-    pub(crate) reader: RunReader,
-    pub(crate) manifest: RunManifest,
-    pub(crate) high_watermark: u64,
-    pub(crate) report: RecoveryReport,
+    pub(crate) set: Arc<SegmentSet>,
+    pub(crate) facts: Arc<ClosedFacts>,
     pub(crate) closed: Closed,
-    anchor: Option<Position>,
     max_ts_init: Option<u64>,
-}
-
-/// How much of a run that was left running is shown to a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// What is proven durable.
-    Proven,
-    /// Everything whole that is written.
-    Written,
 }
 
 /// Who a run is, from MANIFEST or else from its first segment, and what is wrong with MANIFEST.
@@ -91,31 +80,27 @@ pub(crate) fn identify(storage: &dyn Storage, folder: &Path) -> Result<(RunIdent
     }
 }
 
-/// The reader of a judged run; of a damaged one, of everything in it that is intact up to what was `acknowledged`.
-fn judged_reader(
+/// The segments of a judged run; of a damaged one, of everything in it that is intact up to what was `acknowledged`.
+fn judged_set(
     storage: &Arc<dyn Storage>,
     folder: &Path,
     judgement: &Judgement,
     acknowledged: Option<Claim>,
     options: Options,
     read_path: ReadPath,
-) -> Result<JudgedReader, EventStoreError> {
+) -> Result<JudgedSet, EventStoreError> {
     let identity = Arc::new(judgement.identity.clone());
-    let new_reader =
-        |segments| RunReader::new(storage.clone(), folder.to_owned(), identity.clone(), read_path, options.index_spacing, segments);
+    let new_set =
+        |segments| SegmentSet::new(storage.clone(), folder.to_owned(), identity.clone(), read_path, options.index_spacing, segments);
     let chained: Vec<_> = judgement.chain.iter().map(|segment| chained_segment(segment.ordinal, segment.base, &segment.end)).collect();
     let Some(acknowledged) = acknowledged else {
-        return Ok(JudgedReader {
-            reader: new_reader(chained),
-            anchor: judgement.end.state.anchor,
-            max_ts_init: max_ts_init(&judgement.end),
-        });
+        return Ok(JudgedSet { set: new_set(chained), anchor: judgement.end.state.anchor, max_ts_init: max_ts_init(&judgement.end) });
     };
     let end_ordinal = judgement.end.position.ordinal;
     let mut segments: Vec<_> = chained.into_iter().filter(|segment| segment.ordinal < end_ordinal).collect();
     let mut anchor = judgement.end.state.anchor;
     let mut largest = max_ts_init(&judgement.end);
-    let probe = new_reader(Vec::new()).damaged(acknowledged.seq);
+    let probe = new_set(Vec::new()).damaged(acknowledged.seq);
     for listed in judgement.listed.iter().filter(|listed| listed.ordinal >= end_ordinal) {
         let mut segment = ReadSegment {
             ordinal: listed.ordinal,
@@ -139,11 +124,11 @@ fn judged_reader(
     }
     // A number is written once; a segment that repeats earlier numbers is out of its place.
     segments.sort_by_key(|segment| (segment.first_seq, segment.last_seq));
-    Ok(JudgedReader { reader: new_reader(segments).damaged(acknowledged.seq), anchor, max_ts_init: largest })
+    Ok(JudgedSet { set: new_set(segments).damaged(acknowledged.seq), anchor, max_ts_init: largest })
 }
 
-struct JudgedReader {
-    reader: RunReader,
+struct JudgedSet {
+    set: SegmentSet,
     anchor: Option<Position>,
     max_ts_init: Option<u64>,
 }
@@ -182,14 +167,16 @@ impl ClosedRun {
             repair(&**storage, folder, &judgement)?;
         }
         let acknowledged = judgement.acknowledged();
-        let judged = judged_reader(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.read_path)?;
+        let judged = judged_set(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.read_path)?;
         let high_watermark = acknowledged.seq;
-        Ok(Self {
-            reader: judged.reader,
+        let facts = ClosedFacts {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
-            high_watermark,
-            report: judgement.report().clone(),
             anchor: judged.anchor,
+            report: judgement.report().clone(),
+        };
+        Ok(Self {
+            set: Arc::new(judged.set),
+            facts: Arc::new(facts),
             max_ts_init: judged.max_ts_init,
             closed: Closed::Recovered { judgement: Box::new(judgement), latch: Latch::default(), _lock: lock },
         })
@@ -201,28 +188,25 @@ impl ClosedRun {
         folder: &Path,
         options: Options,
         depth: Depth,
-        shown: Shown,
+        shown: Visibility,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
         let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
         // Files of a run that somebody else may be writing or cutting are never mapped.
         let acknowledged = judgement.damaged.then(|| judgement.acknowledged());
-        let judged = judged_reader(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
-        let tip = if shown == Shown::Written || SeededBug::UnprovenShown.is_on() { judgement.end } else { judgement.proven_tip };
+        let judged = judged_set(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
+        let tip = if shown == Visibility::Written || SeededBug::UnprovenShown.is_on() { judgement.end } else { judgement.proven_tip };
         let (anchor, high_watermark) = match acknowledged {
             Some(acknowledged) => (judged.anchor, acknowledged.seq),
             None => (tip.state.anchor, tip.state.seq),
         };
-        Ok(Self {
-            reader: judged.reader,
+        let facts = ClosedFacts {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
-            high_watermark,
-            report: judgement.report().clone(),
             anchor,
-            max_ts_init: judged.max_ts_init,
-            closed: Closed::ReadOnly,
-        })
+            report: judgement.report().clone(),
+        };
+        Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), max_ts_init: judged.max_ts_init, closed: Closed::ReadOnly })
     }
 
     /// Opens a sealed run.
@@ -244,17 +228,10 @@ impl ClosedRun {
             let judgement = judge(&**storage, folder, &identity, None, Depth::Full, &mut |_| {})?;
             // What the seal says was acknowledged, whatever its witnesses have become since.
             let acknowledged = Claim { commit_no: damage.end_commit_no.max(damage.proven_commit_no), seq: section.high_watermark };
-            let judged = judged_reader(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
+            let judged = judged_set(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
-            return Ok(Self {
-                reader: judged.reader,
-                high_watermark: section.high_watermark,
-                manifest,
-                report,
-                closed,
-                anchor: judged.anchor,
-                max_ts_init: judged.max_ts_init,
-            });
+            let facts = ClosedFacts { manifest, anchor: judged.anchor, report };
+            return Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), closed, max_ts_init: judged.max_ts_init });
         }
         if let Some(fault) = seal::table_fault(&section) {
             let path = folder.join(file_name::MANIFEST);
@@ -262,7 +239,7 @@ impl ClosedRun {
             return Err(corruption.advise("keep the file as it is, and copy it back if there is a copy").into());
         }
         let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.read_path };
-        let reader = RunReader::new(
+        let set = SegmentSet::new(
             storage.clone(),
             folder.to_owned(),
             Arc::new(identity),
@@ -270,29 +247,27 @@ impl ClosedRun {
             options.index_spacing,
             sealed_segments(&section),
         );
-        Ok(Self {
-            reader,
-            high_watermark: section.high_watermark,
-            manifest,
-            report: sealed_report(&section),
-            closed,
-            anchor: section.anchor.map(|(ordinal, offset)| Position { ordinal, offset }),
-            max_ts_init: section.end_ts_init,
-        })
+        Ok(Self { set: Arc::new(set), facts: Arc::new(sealed_facts(manifest, &section)), closed, max_ts_init: section.end_ts_init })
     }
 
     /// A run that this store wrote and has sealed.
-    pub(crate) fn from_sealed(reader: RunReader, manifest: RunManifest, section: &SealSection) -> Self {
-        reader.close_files();
+    pub(crate) fn from_sealed(set: Arc<SegmentSet>, manifest: RunManifest, section: &SealSection) -> Self {
+        set.close_files();
         Self {
-            reader,
-            high_watermark: section.high_watermark,
-            manifest,
-            report: sealed_report(section),
+            set,
+            facts: Arc::new(sealed_facts(manifest, section)),
             closed: Closed::Sealed { by_path: false },
-            anchor: section.anchor.map(|(ordinal, offset)| Position { ordinal, offset }),
             max_ts_init: section.end_ts_init,
         }
+    }
+
+    /// The run as a reader sees it.
+    pub(crate) fn view(&self) -> RunView {
+        RunView { set: self.set.clone(), state: ViewState::Closed(self.facts.clone()) }
+    }
+
+    pub(crate) fn high_watermark(&self) -> u64 {
+        self.facts.manifest.high_watermark
     }
 
     /// Seals a recovered run.
@@ -304,12 +279,13 @@ impl ClosedRun {
         if judgement.damaged && status != RunStatus::Quarantined && !SeededBug::DamageSealedAsSound.is_on() {
             return Err(EventStoreError::Backend(format!(
                 "acknowledged data of the run in {} is damaged: it can only be sealed as {}, not as {status}",
-                self.reader.folder().display(),
+                self.set.folder().display(),
                 RunStatus::Quarantined
             )));
         }
         let section = self.seal_steps(storage, options, status, judgement).map_err(|error| latch.close(error))?;
-        self.manifest = sealed_manifest(&self.manifest, &section);
+        let manifest = sealed_manifest(&self.facts.manifest, &section);
+        self.facts = Arc::new(ClosedFacts { manifest, ..(*self.facts).clone() });
         self.closed = Closed::Sealed { by_path: false };
         Ok(())
     }
@@ -321,31 +297,31 @@ impl ClosedRun {
         status: RunStatus,
         judgement: &Judgement,
     ) -> Result<SealSection, EventStoreError> {
-        let folder = self.reader.folder();
+        let folder = self.set.folder();
         let section = SealSection {
             status,
-            high_watermark: self.high_watermark,
+            high_watermark: self.high_watermark(),
             end_ts_init: self.max_ts_init,
             last_commit_no: judgement.end.state.commit_no,
             walked_from_ordinal: judgement.report().walked_from,
             segments: Vec::new(),
             final_root: judgement.end.state.root,
-            anchor: self.anchor.map(|position| (position.ordinal, position.offset)),
+            anchor: self.facts.anchor.map(|position| (position.ordinal, position.offset)),
             damage: None,
         };
         if judgement.damaged {
             let section = SealSection { damage: Some(sealed_damage(judgement)), ..section };
-            seal::write_manifest(storage, folder, self.reader.identity(), &section)?;
+            seal::write_manifest(storage, folder, self.set.identity(), &section)?;
             return Ok(section);
         }
         seal::remove_spares(storage, folder, judgement.end.position.ordinal)?;
         seal::cut_by_name(storage, folder, &judgement.end)?;
-        self.reader.close_files();
+        self.set.close_files();
         if options.indexes {
-            seal::make_missing_indexes(storage, &self.reader)?;
+            seal::make_missing_indexes(storage, &self.set)?;
         }
-        let section = SealSection { segments: seal::segment_table(self.reader.segments(), &judgement.end), ..section };
-        seal::write_manifest(storage, folder, self.reader.identity(), &section)?;
+        let section = SealSection { segments: seal::segment_table(&self.set.full(), &judgement.end), ..section };
+        seal::write_manifest(storage, folder, self.set.identity(), &section)?;
         // The run is sealed: a WATERMARK that stays is ignored, and removing it can be left to anybody.
         let _ = seal::remove_watermark(storage, folder);
         Ok(section)
@@ -356,30 +332,8 @@ impl ClosedRun {
         match &self.closed {
             Closed::Sealed { .. } => EventStoreError::Closed,
             Closed::Recovered { .. } => EventStoreError::CrashedPredecessor,
-            Closed::ReadOnly => {
-                EventStoreError::Backend(format!("the run in {} was opened for reading only", self.reader.folder().display()))
-            }
+            Closed::ReadOnly => EventStoreError::Backend(format!("the run in {} was opened for reading only", self.set.folder().display())),
         }
-    }
-
-    pub(crate) fn scan(&self, from: u64, to: u64) -> Result<Vec<EventStoreEntry>, EventStoreError> {
-        let mut entries = Vec::new();
-        self.reader.scan(from, to, &mut entries)?;
-        Ok(entries)
-    }
-
-    pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
-        self.reader.lookup(kind, key, self.high_watermark)
-    }
-
-    pub(crate) fn index_keys(&self, kind: u8) -> Result<Vec<(String, u64)>, EventStoreError> {
-        let mut keys = FirstKeys::default();
-        self.reader.for_each_key(kind, self.high_watermark, |seq, key| keys.see(seq, key))?;
-        Ok(keys.found)
-    }
-
-    pub(crate) fn latest_anchor(&self) -> Result<Option<SnapshotAnchor>, EventStoreError> {
-        self.anchor.map(|position| self.reader.anchor_at(position)).transpose()
     }
 }
 
@@ -410,6 +364,11 @@ fn sealed_segments(section: &SealSection) -> Vec<ReadSegment> {
         }
     });
     rows.collect()
+}
+
+fn sealed_facts(manifest: RunManifest, section: &SealSection) -> ClosedFacts {
+    let anchor = section.anchor.map(|(ordinal, offset)| Position { ordinal, offset });
+    ClosedFacts { manifest, anchor, report: sealed_report(section) }
 }
 
 fn sealed_report(section: &SealSection) -> RecoveryReport {

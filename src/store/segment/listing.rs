@@ -54,7 +54,7 @@ pub(crate) fn scan_runs(storage: &dyn Storage, instance_dir: &Path) -> Result<Ve
 }
 
 /// One run; `None` where the folder holds no run: a creation that was cut off, or nothing of ours.
-fn list_run(storage: &dyn Storage, folder: &Path, run_id: RunId) -> Option<RunListing> {
+pub(crate) fn list_run(storage: &dyn Storage, folder: &Path, run_id: RunId) -> Option<RunListing> {
     let files = storage.list(folder).unwrap_or_default();
     let segments = files.iter().filter(|file| matches!(FileName::parse(&file.name), FileName::Segment(_))).count();
     let manifest = match read_manifest(storage, folder) {

@@ -1,41 +1,36 @@
-//! The run that this store writes: append, roll, anchors, and reading what is durable.
+//! The run that this store writes: append, roll and anchors.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::error::EventStoreError;
 use crate::format::anchor;
 use crate::format::chain::Position;
 use crate::format::frame::Kind;
-use crate::format::key_index::key_hash;
 use crate::io::Lock;
 use crate::limits::BLOCK_LEN;
-use crate::model::{AppendEntry, EventStoreEntry, RunManifest, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::model::{AppendEntry, RunStatus, SnapshotAnchor, UnixNanos};
 use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::active::ActiveSegment;
 use crate::segment::batch::{BatchBuffer, Claim, opening_frames};
 use crate::segment::index_build::IndexLists;
-use crate::segment::point_read::hop_to_entry;
-use crate::segment::salvage::Salvage;
 use crate::segment::spare::Spare;
 use crate::segment::tip::{FIRST_FRAME, Tip};
-use crate::store::reading::handles::{PendingIndex, ReadSegment, SEARCH_START};
-use crate::store::reading::lookup::{prove, visit_keys};
-use crate::store::reading::run_reader::{RunReader, read_anchor};
-use crate::store::reading::segment_source::{SegmentBytes, SegmentSource};
+use crate::store::reading::handles::{PendingIndex, ReadSegment};
+use crate::store::reading::segment_set::SegmentSet;
 use crate::store::rules;
 use crate::store::segment::background::BackgroundStep;
-use crate::store::segment::background::shared::{IndexJob, RunShared, lock};
+use crate::store::segment::background::shared::{Ending, IndexJob, RunShared, lock};
 use crate::store::segment::background::threads::Threads;
 use crate::store::segment::options::BackgroundMode;
+use crate::store::segment::run_view::{RunView, ViewState, Visibility};
 
 /// The run that is being written.
 #[derive(Debug)]
 pub(crate) struct LiveRun {
     pub(crate) shared: Arc<RunShared>,
     pub(crate) threads: Option<Threads>,
-    /// Full segments.
-    pub(crate) reader: RunReader,
+    /// The segments, shared with readers.
+    pub(crate) set: Arc<SegmentSet>,
     pub(crate) active: Option<Arc<ActiveSegment>>,
     /// The end of what is written; what is durable is in `shared`.
     written: Tip,
@@ -54,7 +49,7 @@ impl LiveRun {
             BackgroundMode::Manual => None,
         };
         let options = shared.options;
-        let reader = RunReader::new(
+        let set = SegmentSet::new(
             shared.storage.clone(),
             shared.folder.clone(),
             shared.identity.clone(),
@@ -65,7 +60,7 @@ impl LiveRun {
         Ok(Self {
             written: shared.identity.start(),
             threads,
-            reader,
+            set: Arc::new(set),
             active: None,
             batch: BatchBuffer::default(),
             lists: IndexLists::new(options.index_spacing),
@@ -84,9 +79,9 @@ impl LiveRun {
         self.shared.durable().state.seq
     }
 
-    /// The manifest as it stands: only the high-watermark moves while a run is open.
-    pub(crate) fn manifest(&self) -> RunManifest {
-        RunManifest { high_watermark: self.high_watermark(), ..self.shared.identity.manifest.clone() }
+    /// The run as a reader sees it.
+    pub(crate) fn view(&self) -> RunView {
+        RunView { set: self.set.clone(), state: ViewState::Live(self.shared.clone()) }
     }
 
     /// Appends a batch and returns the high-watermark behind it.
@@ -108,7 +103,7 @@ impl LiveRun {
     pub(crate) fn record_anchor(&mut self, snapshot: &SnapshotAnchor) -> Result<(), EventStoreError> {
         self.shared.latch.check()?;
         self.sync_all()?;
-        rules::check_anchor(snapshot, self.high_watermark(), self.latest_anchor()?.as_ref())?;
+        rules::check_anchor(snapshot, self.high_watermark(), self.view().latest_anchor(Visibility::Durable)?.as_ref())?;
         let body = anchor::encode_body(&self.shared.identity.uid, snapshot)?;
         self.batch.clear();
         self.batch.push_record(Kind::ANCHOR, &body);
@@ -182,9 +177,9 @@ impl LiveRun {
         }
         let active =
             ActiveSegment::activate(spare, self.written, self.shared.options.sync_path).map_err(|error| self.shared.latch.close(error))?;
-        if let Some(full) = self.active.replace(Arc::new(active)) {
-            self.retire(full);
-        }
+        let active = Arc::new(active);
+        let full = self.active.replace(active.clone());
+        self.advance(full, Some(active));
         self.lists = IndexLists::new(self.shared.options.index_spacing);
         Ok(Some(opening))
     }
@@ -208,26 +203,33 @@ impl LiveRun {
         taken
     }
 
-    /// Nothing more is written to a segment: it is read like every full one, and gets its indexes.
-    fn retire(&mut self, full: Arc<ActiveSegment>) {
-        let segment = ReadSegment {
-            ordinal: full.ordinal(),
-            chained: true,
-            base: Some(*full.base()),
-            first_seq: full.base().state.seq + 1,
-            last_seq: self.written.state.seq,
-            end: self.written.position.offset,
-            end_root: Some(self.written.state.root),
-            pending: Some(Arc::new(PendingIndex::new(full.clone()))),
-        };
-        self.reader.push(segment.clone());
-        self.shared.queue_index(IndexJob { segment, active: full, last_commit_no: self.written.state.commit_no });
+    /// Nothing more is written to a segment: it is read like every full one, and gets its indexes. Another one, if
+    /// any, is written from now on.
+    fn advance(&self, full: Option<Arc<ActiveSegment>>, active: Option<Arc<ActiveSegment>>) {
+        let full = full.map(|full| {
+            let segment = ReadSegment {
+                ordinal: full.ordinal(),
+                chained: true,
+                base: Some(*full.base()),
+                first_seq: full.base().state.seq + 1,
+                last_seq: self.written.state.seq,
+                end: self.written.position.offset,
+                end_root: Some(self.written.state.root),
+                pending: Some(Arc::new(PendingIndex::new(full.clone()))),
+            };
+            (segment, full)
+        });
+        self.set.advance(full.as_ref().map(|(segment, _)| segment.clone()), active);
+        if let Some((segment, active)) = full {
+            self.shared.queue_index(IndexJob { segment, active, last_commit_no: self.written.state.commit_no });
+        }
     }
 
     /// The active segment as one that is full: for the seal.
     pub(crate) fn take_last_segment(&mut self) {
-        if let Some(active) = self.active.take() {
-            self.retire(active);
+        let last = self.active.take();
+        if last.is_some() {
+            self.advance(last, None);
         }
     }
 
@@ -238,6 +240,8 @@ impl LiveRun {
         if unsynced.segments.back().is_none_or(|last| last.ordinal() != active.ordinal()) {
             unsynced.segments.push_back(active.clone());
         }
+        drop(unsynced);
+        self.shared.watchers.wake();
     }
 
     /// Waits until the batch can be written without passing the bound of unsynced bytes.
@@ -263,93 +267,10 @@ impl LiveRun {
         }
     }
 
-    /// The durable part of the active segment as bytes to read.
-    fn with_active<T>(&self, read: impl FnOnce(&ActiveSegment, &SegmentSource<'_>) -> T) -> Option<T> {
-        let active = self.active.as_ref()?;
-        let durable = self.shared.durable();
-        if durable.position.ordinal != active.ordinal() {
-            return None;
-        }
-        let end = durable.position.offset;
-        Some(active.with_image(end, |image| {
-            let bytes = SegmentBytes::Image(image);
-            let source = SegmentSource { path: active.path().to_owned(), salt: *active.salt(), end, bytes };
-            read(active, &source)
-        }))
-    }
-
-    /// The entries `from..=to`, ascending; `to` is at most the high-watermark.
-    pub(crate) fn scan(&self, from: u64, to: u64) -> Result<Vec<EventStoreEntry>, EventStoreError> {
-        let mut entries = Vec::new();
-        let last_full = self.reader.last_seq().min(to);
-        if from <= last_full {
-            self.reader.scan(from, last_full, &mut entries)?;
-        }
-        let first = from.max(self.reader.last_seq() + 1);
-        if first <= to {
-            self.with_active(|active, source| scan_active(active, source, first, to, &mut entries))
-                .unwrap_or(Err(EventStoreError::Gap { prev: first - 1, next: to + 1, missing: first }))?;
-        }
-        Ok(entries)
-    }
-
-    fn last_durable_in_full_segments(&self) -> u64 {
-        self.reader.last_seq().min(self.high_watermark())
-    }
-
-    pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
-        let in_full = self.reader.lookup(kind, key, self.last_durable_in_full_segments())?;
-        if in_full.is_some() && !SeededBug::WrongFirstKey.is_on() {
-            return Ok(in_full);
-        }
-        let found = self.with_active(|active, source| {
-            let mut candidates = active.key_candidates(key_hash(active.salt(), kind, key));
-            candidates.retain(|offset| *offset < source.end);
-            if SeededBug::WrongFirstKey.is_on() {
-                candidates.reverse();
-            }
-            prove(source, &candidates, kind, key)
-        });
-        Ok(found.transpose()?.flatten().or(in_full))
-    }
-
-    pub(crate) fn index_keys(&self, kind: u8) -> Result<Vec<(String, u64)>, EventStoreError> {
-        let mut keys = FirstKeys::default();
-        self.reader.for_each_key(kind, self.last_durable_in_full_segments(), |seq, key| keys.see(seq, key))?;
-        let high_watermark = self.high_watermark();
-        self.with_active(|active, source| {
-            let none = || Ok(Arc::new(Salvage::default()));
-            let entries = active.base().state.seq + 1..=high_watermark;
-            visit_keys(source, none, kind, entries, &mut |seq, key| keys.see(seq, key))
-        })
-        .unwrap_or(Ok(()))?;
-        Ok(keys.found)
-    }
-
-    pub(crate) fn latest_anchor(&self) -> Result<Option<SnapshotAnchor>, EventStoreError> {
-        let Some(position) = self.shared.durable().state.anchor else {
-            return Ok(None);
-        };
-        let in_active =
-            self.with_active(|active, source| (active.ordinal() == position.ordinal).then(|| read_anchor(source, position.offset)));
-        match in_active.flatten() {
-            Some(anchor) => anchor.map(Some),
-            None => self.reader.anchor_at(position).map(Some),
-        }
-    }
-
-    /// The reader of a run that was sealed. The lock goes with the rest.
-    pub(crate) fn into_reader(mut self) -> RunReader {
+    /// The segments of a run that was sealed. The lock goes with the rest.
+    pub(crate) fn into_set(mut self) -> Arc<SegmentSet> {
         self.sealed = true;
-        let empty = RunReader::new(
-            self.shared.storage.clone(),
-            self.shared.folder.clone(),
-            self.shared.identity.clone(),
-            self.shared.options.read_path,
-            self.shared.options.index_spacing,
-            Vec::new(),
-        );
-        std::mem::replace(&mut self.reader, empty)
+        self.set.clone()
     }
 
     /// The end of what is written.
@@ -369,41 +290,7 @@ impl Drop for LiveRun {
             }
             let _ = self.shared.write_watermark().and_then(|()| self.shared.sync_watermark());
         }
-    }
-}
-
-fn scan_active(
-    active: &ActiveSegment,
-    source: &SegmentSource<'_>,
-    from: u64,
-    to: u64,
-    entries: &mut Vec<EventStoreEntry>,
-) -> Result<(), EventStoreError> {
-    let mut window = source.scan_window();
-    let mut offset = active.floor(from).map_or(SEARCH_START, |point| point.offset);
-    for seq in from..=to {
-        let found = hop_to_entry(&mut window, &source.salt, offset, source.end, seq)?;
-        let found = found.ok_or(EventStoreError::Gap { prev: seq - 1, next: seq + 1, missing: seq })?;
-        let (entry, end) = source.entry_at(&mut window, found, seq)?;
-        entries.push(entry);
-        offset = end;
-    }
-    Ok(())
-}
-
-/// The first occurrence of every key, in the order in which they are seen.
-#[derive(Debug, Default)]
-pub(crate) struct FirstKeys {
-    seen: HashSet<String>,
-    pub(crate) found: Vec<(String, u64)>,
-}
-
-impl FirstKeys {
-    pub(crate) fn see(&mut self, seq: u64, key: &str) {
-        if !self.seen.contains(key) {
-            self.seen.insert(key.to_owned());
-            self.found.push((key.to_owned(), seq));
-        }
+        self.shared.end(Ending::Left);
     }
 }
 

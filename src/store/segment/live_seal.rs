@@ -17,7 +17,7 @@ fn live_section(run: &LiveRun, status: RunStatus) -> SealSection {
         end_ts_init: end_ts_init(tip).map(|nanos| nanos.as_u64()),
         last_commit_no: tip.state.commit_no,
         walked_from_ordinal: 0,
-        segments: seal::segment_table(run.reader.segments(), tip),
+        segments: seal::segment_table(&run.set.full(), tip),
         final_root: tip.state.root,
         anchor: tip.state.anchor.map(|position| (position.ordinal, position.offset)),
         damage: None,
@@ -50,7 +50,7 @@ impl LiveRun {
         self.take_last_segment();
         while shared.run(BackgroundStep::BuildIndex)? {}
         if shared.options.indexes {
-            seal::make_absent_indexes(&*shared.storage, &self.reader).map_err(latched)?;
+            seal::make_absent_indexes(&*shared.storage, &self.set).map_err(latched)?;
         }
         let section = live_section(self, status);
         seal::write_manifest(&*shared.storage, &shared.folder, &shared.identity, &section).map_err(latched)?;

@@ -2,6 +2,7 @@
 //! section is durable, and not before.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::EventStoreError;
 use crate::format::file_name::{self, FileName};
@@ -13,7 +14,7 @@ use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::index_build::index_files;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::{ReadSegment, binding, has_index_files, rebuild};
-use crate::store::reading::run_reader::RunReader;
+use crate::store::reading::segment_set::SegmentSet;
 use crate::store::recovery::watermark_file;
 use crate::store::run_files::{RunIdentity, check_folder_name, list_segments};
 use crate::store::segment::create;
@@ -60,8 +61,8 @@ pub(crate) fn cut_by_name(storage: &dyn Storage, folder: &Path, tip: &Tip) -> Re
 ///
 /// # Errors
 /// A failed sync of the folder, after which no name in it is certain.
-pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) -> Result<(), EventStoreError> {
-    reader.segments().iter().map(|segment| make_missing_index(storage, reader, segment)).try_for_each(only_if_in_doubt)
+pub(crate) fn make_missing_indexes(storage: &dyn Storage, set: &SegmentSet) -> Result<(), EventStoreError> {
+    set.full().iter().map(|segment| make_missing_index(storage, set, segment)).try_for_each(only_if_in_doubt)
 }
 
 /// Step 5 for the run that this store wrote, whose index files are its own: makes those that could not
@@ -69,11 +70,12 @@ pub(crate) fn make_missing_indexes(storage: &dyn Storage, reader: &RunReader) ->
 ///
 /// # Errors
 /// As [`make_missing_indexes`].
-pub(crate) fn make_absent_indexes(storage: &dyn Storage, reader: &RunReader) -> Result<(), EventStoreError> {
-    let is_there = |name: String| matches!(storage.stat(&reader.folder().join(name)), Ok(Some(_)));
+pub(crate) fn make_absent_indexes(storage: &dyn Storage, set: &SegmentSet) -> Result<(), EventStoreError> {
+    let is_there = |name: String| matches!(storage.stat(&set.folder().join(name)), Ok(Some(_)));
     let has_both = |ordinal| is_there(file_name::sparse_index(ordinal)) && is_there(file_name::key_index(ordinal));
-    let absent = reader.segments().iter().filter(|segment| !has_both(segment.ordinal));
-    absent.map(|segment| make_missing_index(storage, reader, segment)).try_for_each(only_if_in_doubt)
+    let full = set.full();
+    let absent = full.iter().filter(|segment| !has_both(segment.ordinal));
+    absent.map(|segment| make_missing_index(storage, set, segment)).try_for_each(only_if_in_doubt)
 }
 
 /// Of a failure to make an index only what leaves the folder in doubt is told.
@@ -84,22 +86,22 @@ fn only_if_in_doubt(made: Result<(), IndexFailure>) -> Result<(), EventStoreErro
     }
 }
 
-fn make_missing_index(storage: &dyn Storage, reader: &RunReader, segment: &ReadSegment) -> Result<(), IndexFailure> {
-    let context = reader.context();
+fn make_missing_index(storage: &dyn Storage, set: &SegmentSet, segment: &ReadSegment) -> Result<(), IndexFailure> {
+    let context = set.context();
     if has_index_files(&context, segment) {
         return Ok(());
     }
-    let handle = reader.handle(segment)?;
+    let handle = set.handle(segment)?;
     let (material, whole) = rebuild(&context, segment, &handle.source)?;
-    let Some(binding) = binding(reader.identity(), segment).filter(|_| whole) else {
+    let Some(binding) = binding(set.identity(), segment).filter(|_| whole) else {
         return Ok(());
     };
     let files = index_files(&binding, &material, &mut handle.source.scan_window())?;
-    write_index_files(storage, reader.folder(), segment.ordinal, &files)
+    write_index_files(storage, set.folder(), segment.ordinal, &files)
 }
 
 /// The table of the seal section.
-pub(crate) fn segment_table(segments: &[ReadSegment], tip: &Tip) -> Vec<SealedSegment> {
+pub(crate) fn segment_table(segments: &[Arc<ReadSegment>], tip: &Tip) -> Vec<SealedSegment> {
     let next_bases = segments.iter().skip(1).map(|next| next.base.as_ref()).chain(std::iter::once(Some(tip)));
     segments
         .iter()

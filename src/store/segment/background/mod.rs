@@ -2,12 +2,14 @@
 //!
 //! Four lanes, each in its own order and independent of the others: spares ascending, indexes of
 //! durable segments ascending, the watermark, and the syncs of a buffered run. [`shared`] is what
-//! the lanes and the appending thread share; [`steps`] does one step; [`threads`] drains them.
+//! the lanes and the appending thread share; [`steps`] does one step; [`threads`] drains
+//! them. [`watchers`] are readers that wait for more.
 
 pub(crate) mod shared;
 pub(crate) mod shelf;
 pub(crate) mod steps;
 pub(crate) mod threads;
+pub(crate) mod watchers;
 
 /// One step of background work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

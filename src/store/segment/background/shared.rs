@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::EventStoreError;
 use crate::io::Storage;
+use crate::model::RunManifest;
 use crate::segment::active::ActiveSegment;
 use crate::segment::tip::Tip;
 use crate::store::reading::handles::ReadSegment;
 use crate::store::recovery::watermark_file::WatermarkFile;
 use crate::store::run_files::RunIdentity;
 use crate::store::segment::background::shelf::Shelf;
+use crate::store::segment::background::watchers::Watchers;
 use crate::store::segment::latch::Latch;
 use crate::store::segment::options::Options;
 
@@ -87,6 +89,18 @@ pub(crate) struct RunShared {
     pub(crate) signal_wake: Condvar,
     /// The witness thread sleeps until it is woken.
     pub(crate) parked: AtomicBool,
+    /// Readers that wait for more.
+    pub(crate) watchers: Watchers,
+    ending: OnceLock<Ending>,
+}
+
+/// How the writing of a run ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It was sealed.
+    Sealed(Box<RunManifest>),
+    /// The store was dropped: the run stays as it is until it is recovered.
+    Left,
 }
 
 /// Locks a mutex; a thread that panicked while it held it left nothing half done that matters.
@@ -122,7 +136,35 @@ impl RunShared {
             signal: Mutex::default(),
             signal_wake: Condvar::new(),
             parked: AtomicBool::new(false),
+            watchers: Watchers::default(),
+            ending: OnceLock::new(),
         }
+    }
+
+    /// The manifest as it stands: while a run is open only the high-watermark moves.
+    pub(crate) fn manifest(&self) -> RunManifest {
+        match self.ending.get() {
+            Some(Ending::Sealed(manifest)) => (**manifest).clone(),
+            Some(Ending::Left) | None => RunManifest { high_watermark: self.durable().state.seq, ..self.identity.manifest.clone() },
+        }
+    }
+
+    /// What is written, durable or not. In a run whose appends sync there is no difference to tell.
+    pub(crate) fn written(&self) -> Tip {
+        let durable = self.durable();
+        let written = lock(&self.unsynced).written;
+        if written.state.commit_no > durable.state.commit_no { written } else { durable }
+    }
+
+    /// Says how the writing of the run ended, and wakes whoever waits for more.
+    pub(crate) fn end(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
+        self.watchers.wake();
+    }
+
+    /// How the writing of the run ended, if it has.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.ending.get()
     }
 
     /// What is durable.
@@ -149,6 +191,8 @@ impl RunShared {
             // The lock orders this after the sleeper's last look.
             drop(lock(&self.signal));
             self.signal_wake.notify_all();
+            // At rest they are woken at once. Under load the witness does it, so that it costs appends nothing.
+            self.watchers.wake();
         }
     }
 

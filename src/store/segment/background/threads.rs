@@ -76,6 +76,7 @@ impl Drop for Farewell<'_> {
         }
         self.0.shelf.close();
         self.0.wake_preparer();
+        self.0.watchers.wake();
     }
 }
 
@@ -132,7 +133,10 @@ fn witness(shared: &RunShared) {
             }
         }
         match shared.run(BackgroundStep::WriteWatermark) {
-            Ok(true) => last_change = Instant::now(),
+            Ok(true) => {
+                last_change = Instant::now();
+                shared.watchers.wake();
+            }
             Ok(false) => {}
             Err(_) => return,
         }

@@ -1,0 +1,118 @@
+//! Following an instance from run to run.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::EventStoreError;
+use crate::io::{OsStorage, Storage};
+use crate::model::{RunId, RunManifest, validate_id};
+use crate::reader::follower::{FollowOptions, Follower};
+use crate::reader::progress::{Progress, RunEnd};
+use crate::store::segment::backend::run_folder;
+use crate::store::segment::listing;
+use crate::store::{Check, EntryView};
+
+/// How often a folder is looked through for a child run, once the run that is followed has ended.
+const LOOK_FOR_CHILD_EVERY: Duration = Duration::from_millis(20);
+
+/// Follows a run, and once it is sealed the run that goes on from it, and so on.
+///
+/// A run that was left running goes on to its child once it is recovered, which seals it.
+#[derive(Debug)]
+pub struct ChainFollower {
+    storage: Arc<dyn Storage>,
+    options: FollowOptions,
+    current: Follower,
+    /// How the current run ended, once everything of it was shown.
+    ended: Option<RunEnd>,
+    /// Runs that are no child of the current one, so that each is looked at once.
+    strangers: HashSet<RunId>,
+}
+
+impl ChainFollower {
+    /// Begins to follow the run in a folder. `options.from` is an entry of that run; of its children everything is shown.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open(path: impl AsRef<Path>, options: FollowOptions) -> Result<Self, EventStoreError> {
+        Self::over(Arc::new(OsStorage), run_folder(path.as_ref().to_owned()), options)
+    }
+
+    pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {
+        let current = Follower::over(storage.clone(), folder, options)?;
+        Ok(Self { storage, options, current, ended: None, strangers: HashSet::new() })
+    }
+
+    /// The follower of the run that is followed now.
+    #[must_use]
+    pub fn current(&self) -> &Follower {
+        &self.current
+    }
+
+    /// How the run that is followed now ended, once everything of it was shown. Its child, if there will be one, is awaited.
+    #[must_use]
+    pub fn ended(&self) -> Option<&RunEnd> {
+        self.ended.as_ref()
+    }
+
+    /// Lends `visit` every entry that is there with the manifest of its run, waiting up to `timeout` for the first one.
+    ///
+    /// Never answers [`Progress::Ended`]: [`ChainFollower::ended`] tells whether a child is awaited.
+    ///
+    /// # Errors
+    /// As [`Follower::visit`], and where the instance's folder cannot be listed.
+    pub fn visit(
+        &mut self,
+        timeout: Duration,
+        check: Check,
+        mut visit: impl FnMut(&RunManifest, EntryView<'_>) -> ControlFlow<()>,
+    ) -> Result<Progress, EventStoreError> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if self.ended.is_some() {
+                if let Some(child) = self.child()? {
+                    self.current = Follower::over(self.storage.clone(), child, FollowOptions { from: 1, ..self.options })?;
+                    self.ended = None;
+                    self.strangers.clear();
+                } else if left.is_zero() {
+                    return Ok(Progress::Idle);
+                } else {
+                    thread::sleep(left.min(LOOK_FOR_CHILD_EVERY));
+                }
+                continue;
+            }
+            let manifest = self.current.manifest().clone();
+            match self.current.visit(left, check, |view| visit(&manifest, view))? {
+                Progress::Ended(end) => self.ended = Some(end),
+                progress => return Ok(progress),
+            }
+        }
+    }
+
+    /// The folder of a run that goes on from the current one.
+    fn child(&mut self) -> Result<Option<PathBuf>, EventStoreError> {
+        let Some(instance) = self.current.folder().parent().map(Path::to_path_buf) else { return Ok(None) };
+        let parent = self.current.manifest().run_id.clone();
+        let entries = self.storage.list(&instance).map_err(|error| EventStoreError::from_io("list", &instance, &error))?;
+        for entry in entries {
+            if !entry.is_dir || validate_id("run id", &entry.name).is_err() || self.strangers.contains(&entry.name) {
+                continue;
+            }
+            let folder = instance.join(&entry.name);
+            // A run that cannot be read, or that is just being made, is looked at again.
+            let Some(Ok(manifest)) = listing::list_run(&*self.storage, &folder, entry.name.clone()).map(|run| run.manifest) else {
+                continue;
+            };
+            if manifest.parent_run_id.as_ref() == Some(&parent) && manifest.run_id != parent {
+                return Ok(Some(folder));
+            }
+            self.strangers.insert(entry.name);
+        }
+        Ok(None)
+    }
+}

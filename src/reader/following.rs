@@ -1,0 +1,330 @@
+//! Reading a run that another process writes, batch by batch, up to what that process says is durable.
+//!
+//! The bound is sampled first: the newest slot of WATERMARK, which the writer keeps within a millisecond of what
+//! it has synced; of a sealed run, its seal. Up to the bound every batch is judged as recovery judges it, and
+//! entries are shown once their batch has passed. What lies behind the bound is not looked at, so that nothing is
+//! shown that is torn or that a loss of power can take back. Nothing here waits: [`Follower`](super::Follower) does.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Corruption, EventStoreError};
+use crate::format::chain::Position;
+use crate::format::entry::EntryParts;
+use crate::format::file_name;
+use crate::format::frame::Kind;
+use crate::format::manifest::{SealSection, SealState};
+use crate::io::{LockState, Storage};
+use crate::model::RunManifest;
+use crate::segment::point_read::hash_is_right;
+use crate::segment::tip::Tip;
+use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at};
+use crate::segment::window::Window;
+use crate::store::recovery::watermark_file;
+use crate::store::run_files::{FoundManifest, RunIdentity, SegmentFile, list_segments, open_segment, read_manifest, read_open};
+use crate::store::segment::closed::{identify, sealed_manifest};
+use crate::store::{Check, EntryView, Visibility};
+
+/// A run that is followed, and how far that has come.
+#[derive(Debug)]
+pub(crate) struct Following {
+    storage: Arc<dyn Storage>,
+    folder: PathBuf,
+    identity: RunIdentity,
+    visibility: Visibility,
+    /// Behind the last batch all of whose entries were shown.
+    tip: Tip,
+    /// The next entry to show.
+    next: u64,
+    /// The segment that is being read.
+    file: Option<(u32, SegmentFile)>,
+    /// The commit behind which something was not as it should be, at the poll before.
+    doubt: Option<u64>,
+}
+
+/// What a poll came to.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    /// How many entries were shown.
+    pub(crate) shown: u64,
+    /// The visitor broke off.
+    pub(crate) broke: bool,
+    /// The run is sealed, and everything was shown.
+    pub(crate) sealed: Option<Box<RunManifest>>,
+}
+
+/// What is known to be durable.
+struct Known {
+    commit_no: u64,
+    /// The last segment that holds some of it.
+    ordinal: u32,
+    sealed: Option<Box<RunManifest>>,
+}
+
+/// Where a walk ended that did not come to the bound.
+type Stop = (u32, u64, StopReason);
+
+/// A walk that only judges: the entries are read once their batch has passed.
+struct Judging;
+
+impl RecordVisitor for Judging {
+    fn record(&mut self, _frame: &Frame<'_>, _parts: Option<&EntryParts<'_>>) {}
+    fn accept(&mut self, _batch: &Batch) {}
+    fn reject(&mut self) {}
+}
+
+impl Following {
+    /// Begins to follow the run in a folder, at the entry `from`.
+    ///
+    /// # Errors
+    /// Where there is no run, or it cannot be read.
+    pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
+        let (identity, _) = identify(&*storage, &folder)?;
+        let tip = identity.start();
+        let mut following = Self { storage, folder, identity, visibility, tip, next: from.max(1), file: None, doubt: None };
+        following.pass_over()?;
+        Ok(following)
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn manifest(&self) -> &RunManifest {
+        &self.identity.manifest
+    }
+
+    pub(crate) fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+
+    /// Whether a process holds the run's lock.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.storage.lock_state(&self.folder.join(file_name::LOCK)), Ok(LockState::Held))
+    }
+
+    /// Begins at the segment with the entry that is to be shown first: an OPEN says what stands before it.
+    fn pass_over(&mut self) -> Result<(), EventStoreError> {
+        if self.next == 1 {
+            return Ok(());
+        }
+        let known = self.known()?;
+        let last = if self.visibility == Visibility::Written { u32::MAX } else { known.ordinal };
+        for listed in list_segments(&*self.storage, &self.folder)?.iter().rev().filter(|listed| listed.ordinal <= last) {
+            let Some(file) = open_segment(&*self.storage, &self.folder, listed.ordinal)? else { continue };
+            let base = read_open(&mut file.look(), &self.identity, listed.ordinal)?;
+            if let Some(base) = base.filter(|base| base.state.seq < self.next && base.position.ordinal + 1 == listed.ordinal) {
+                self.tip = base;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows entries from an earlier one on once more.
+    ///
+    /// # Errors
+    /// Where the files cannot be read.
+    pub(crate) fn go_back_to(&mut self, seq: u64) -> Result<(), EventStoreError> {
+        self.next = seq;
+        if self.tip.state.seq >= seq {
+            self.tip = self.identity.start();
+            self.pass_over()?;
+        }
+        Ok(())
+    }
+
+    /// Shows every entry that has become visible.
+    ///
+    /// # Errors
+    /// `Corrupted` where something proves a batch durable that is not whole, and was not at the poll before either;
+    /// `HashMismatch` where an entry is not the one that was appended; `Backend` and `Disk` where a file cannot be read.
+    pub(crate) fn poll<V>(&mut self, check: Check, visit: &mut V) -> Result<Polled, EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        let known = self.known()?;
+        let mut polled = Polled::default();
+        let stop = self.walk(&known, check, visit, &mut polled)?;
+        if polled.broke {
+            return Ok(polled);
+        }
+        if self.tip.state.commit_no < known.commit_no {
+            // The writer may have been at work on these very blocks: what does not fit is read once more.
+            let commit_no = self.tip.state.commit_no;
+            if self.doubt.replace(commit_no) == Some(commit_no) {
+                return Err(self.damage(stop));
+            }
+            self.file = None;
+            return Ok(polled);
+        }
+        self.doubt = None;
+        polled.sealed = known.sealed;
+        Ok(polled)
+    }
+
+    /// What is durable, as the writer tells it.
+    fn known(&mut self) -> Result<Known, EventStoreError> {
+        let witnessed = watermark_file::read(&*self.storage, &self.folder, &self.identity)?;
+        if let Some(tip) = witnessed.tip.filter(|tip| tip.state.commit_no > self.tip.state.commit_no) {
+            return Ok(Known { commit_no: tip.state.commit_no, ordinal: tip.position.ordinal, sealed: None });
+        }
+        // Nothing new: the run may have been sealed, by which MANIFEST becomes longer.
+        let path = self.folder.join(file_name::MANIFEST);
+        let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
+        if stat.is_some_and(|stat| stat.len > self.identity.opening.len() as u64) {
+            match read_manifest(&*self.storage, &self.folder)? {
+                FoundManifest::Present(found) => match &found.seal {
+                    SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
+                    SealState::Damaged(error) => {
+                        let corruption = Corruption::at(&path, self.identity.opening.len() as u64, "a seal section", error.to_string());
+                        return Err(corruption.advise("recover the run: it is judged again from its segments").into());
+                    }
+                    SealState::Absent => {}
+                },
+                FoundManifest::Damaged(error) => return Err(error),
+                FoundManifest::Missing => {}
+            }
+        }
+        let Position { ordinal, .. } = witnessed.tip.map_or(self.tip.position, |tip| tip.position);
+        Ok(Known { commit_no: witnessed.tip.map_or(0, |tip| tip.state.commit_no), ordinal, sealed: None })
+    }
+
+    fn known_of_seal(&self, section: &SealSection) -> Known {
+        // Of a damaged run the batches up to the break are whole.
+        let commit_no = section.damage.as_ref().map_or(section.last_commit_no, |damage| damage.end_commit_no);
+        let ordinal = section.segments.last().map_or(u32::MAX, |segment| segment.ordinal);
+        Known { commit_no, ordinal, sealed: Some(Box::new(sealed_manifest(&self.identity.manifest, section))) }
+    }
+
+    fn is_at_bound(&self, known: &Known) -> bool {
+        let is_bounded = self.visibility == Visibility::Durable || known.sealed.is_some();
+        is_bounded && self.tip.state.commit_no >= known.commit_no
+    }
+
+    /// Walks as far as is allowed; answers where and why it ended before.
+    fn walk<V>(&mut self, known: &Known, check: Check, visit: &mut V, polled: &mut Polled) -> Result<Option<Stop>, EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        let mut stop = None;
+        let here = self.tip.position.ordinal;
+        if here > 0 && !self.is_at_bound(known) {
+            let Some(file) = self.take_file(here)? else { return Ok(None) };
+            let Tip { state, position } = self.tip;
+            let walk = BatchWalk::resume(file.scan(), self.identity.salt(here), self.identity.stream, here, state, position.offset);
+            stop = self.batches(walk, here, known, check, visit, polled)?;
+            self.file = Some((here, file));
+        }
+        while !polled.broke && !self.is_at_bound(known) {
+            let ordinal = self.tip.position.ordinal + 1;
+            let Some(file) = self.take_file(ordinal)? else { return Ok(stop) };
+            let Tip { state, position } = self.tip;
+            let salt = self.identity.salt(ordinal);
+            let opened = BatchWalk::open(file.scan(), salt, self.identity.stream, ordinal, state, position, &self.identity.opening)?;
+            let walk = match opened {
+                Ok(walk) => walk,
+                Err((offset, reason)) => return Ok(stop.or(Some((ordinal, offset, reason)))),
+            };
+            let stopped = self.batches(walk, ordinal, known, check, visit, polled)?;
+            if self.tip.position.ordinal != ordinal {
+                return Ok(stop.or(stopped));
+            }
+            self.file = Some((ordinal, file));
+            stop = stopped;
+        }
+        Ok(None)
+    }
+
+    /// Follows the batches of one segment and shows their entries.
+    fn batches<V>(
+        &mut self,
+        mut walk: BatchWalk<'_>,
+        ordinal: u32,
+        known: &Known,
+        check: Check,
+        visit: &mut V,
+        polled: &mut Polled,
+    ) -> Result<Option<Stop>, EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        while !self.is_at_bound(known) {
+            let start = walk.offset();
+            // What is judged is what is shown: it is not read a second time.
+            walk.window().hold_from(Some(start));
+            let batch = match walk.next_batch(&mut Judging)? {
+                Step::Batch(batch) => batch,
+                Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
+            };
+            if walk.state().seq >= self.next {
+                self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
+                if polled.broke {
+                    return Ok(None);
+                }
+            }
+            self.tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
+        }
+        Ok(None)
+    }
+
+    /// Shows the entries of a batch that has passed.
+    #[expect(clippy::too_many_arguments, reason = "one step of a walk, cut out of it")]
+    fn show<V>(
+        &mut self,
+        window: &mut Window<'_>,
+        ordinal: u32,
+        start: u64,
+        end: u64,
+        check: Check,
+        visit: &mut V,
+        polled: &mut Polled,
+    ) -> Result<(), EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        let salt = self.identity.salt(ordinal);
+        let mut offset = start;
+        while offset < end {
+            let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(()) };
+            offset = frame.end();
+            let seq = frame.header.seq;
+            if frame.header.kind != Kind::ENTRY || seq < self.next {
+                continue;
+            }
+            let Ok(parts) = EntryParts::decode(frame.body) else { return Ok(()) };
+            if check == Check::Full && !hash_is_right(&parts, seq) {
+                return Err(EventStoreError::HashMismatch { seq });
+            }
+            let flow = visit(EntryView::new(seq, parts, None, check == Check::Full));
+            self.next = seq + 1;
+            polled.shown += 1;
+            if flow.is_break() {
+                polled.broke = true;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_file(&mut self, ordinal: u32) -> Result<Option<SegmentFile>, EventStoreError> {
+        match self.file.take() {
+            Some((open, file)) if open == ordinal => Ok(Some(file)),
+            _ => open_segment(&*self.storage, &self.folder, ordinal),
+        }
+    }
+
+    fn damage(&self, stop: Option<Stop>) -> EventStoreError {
+        let Tip { state, position } = self.tip;
+        let (ordinal, offset, found) = match stop {
+            Some((ordinal, offset, reason)) => (ordinal, offset, reason.to_string()),
+            None => (position.ordinal.max(1), position.offset, "no such segment".to_owned()),
+        };
+        let path = self.folder.join(file_name::segment(ordinal));
+        Corruption::at(&path, offset, format!("the batch behind commit {}, which is durable", state.commit_no), found)
+            .with_seq(state.seq + 1)
+            .advise("verify the run to see the extent of the damage")
+            .into()
+    }
+}

@@ -1,0 +1,27 @@
+//! How far whoever waits for a run has come.
+
+use crate::error::EventStoreError;
+use crate::model::RunManifest;
+
+/// What came of waiting for entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// So many entries were shown, at least one.
+    Shown(u64),
+    /// Nothing came in the given time.
+    Idle,
+    /// Everything was shown, and nothing more will come.
+    Ended(RunEnd),
+}
+
+/// Why nothing more will come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunEnd {
+    /// The run is sealed: this is its manifest.
+    Sealed(Box<RunManifest>),
+    /// The store that wrote the run was dropped, and the run is left as it is until it is recovered.
+    Left,
+    /// The store that writes the run has failed and writes nothing any more.
+    Failed(EventStoreError),
+}
