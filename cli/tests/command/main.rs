@@ -5,9 +5,12 @@
 mod arguments;
 mod cat;
 mod day;
+mod filter;
+mod get;
 mod ls;
 mod record;
 mod recover;
 mod signals;
 mod support;
 mod verify;
+mod view;
