@@ -5,6 +5,10 @@
 
 mod entry;
 mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
+mod histogram;
+#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
+mod human;
 mod numbers;
 mod object;
 mod payload;
