@@ -7,6 +7,7 @@ mod cat;
 mod day;
 mod filter;
 mod get;
+mod json_document;
 mod ls;
 mod record;
 mod recover;
