@@ -4,7 +4,10 @@
 //! is well, 1 when something is corrupt, 2 when something could not be done.
 
 mod commands;
+mod entry;
 mod exit;
+mod filter;
+mod find;
 mod input;
 mod open;
 mod output;

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tapelog::{EventStoreError, ReadPath, RecoveredState, SegmentBackend};
 
+use crate::output::tell;
+
 /// How much of a run that is not sealed is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -27,6 +29,13 @@ pub fn open_run(path: &Path, shown: Shown) -> Result<SegmentBackend, EventStoreE
     let sealed = store.recovery().is_some_and(|report| report.state == RecoveredState::Sealed);
     // All of a sealed run is proven.
     if sealed || shown == Shown::Proven { Ok(store) } else { SegmentBackend::open_written(path) }
+}
+
+/// Tells what was found of a run that did not end as it should.
+pub fn tell_state(store: &SegmentBackend) {
+    if let Some(report) = store.recovery().filter(|report| !matches!(report.state, RecoveredState::Sealed | RecoveredState::Clean)) {
+        tell(report);
+    }
 }
 
 /// A folder that holds no run is a mistake in the arguments, and no damage.

@@ -9,7 +9,22 @@ use tapelog::{EventStore, RecoveredState, RunListing, RunManifest, RunStatus, Se
 
 use crate::exit::{Failure, Verdict};
 use crate::open::{Shown, open_run};
-use crate::output::{Output, Table, rfc3339, tell};
+use crate::output::{NumberArguments, Output, Table, rfc3339, tell};
+
+const JSON_FIELDS: &str = "\
+JSON, one object a line (a number is a whole number, and a string with --json-strings):
+  instance_id    string
+  run_id         string
+  path           string
+  status         \"Running\", \"Ended\", \"CrashedRecovered\" or \"Quarantined\"; null where the manifest cannot be read
+  live           true or false: whether a process is writing it
+  entries        number or null
+  start_ts_init  number or null; nanoseconds since 1970
+  end_ts_init    number or null; nanoseconds since 1970
+  segments       number
+  bytes          number
+  parent_run_id  string or null
+  note           string or null";
 
 /// List the runs under a base folder.
 ///
@@ -17,6 +32,7 @@ use crate::output::{Output, Table, rfc3339, tell};
 /// cannot be read is listed with the reason. Of a run that is not sealed, the entries are those that are proven
 /// durable.
 #[derive(Debug, Args)]
+#[command(after_long_help = JSON_FIELDS)]
 pub struct Arguments {
     /// The folder that holds all runs
     #[arg(value_name = "BASE")]
@@ -27,6 +43,8 @@ pub struct Arguments {
     /// Print one run a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    numbers: NumberArguments,
 }
 
 /// One run, as far as it can be read.
@@ -75,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     }
     let mut output = Output::new();
     if arguments.json {
-        rows.iter().try_for_each(|row| output.json(row))?;
+        rows.iter().try_for_each(|row| output.json(row, arguments.numbers.numbers()))?;
     } else {
         let mut table = Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "BYTES", "PARENT", "NOTE"]);
         let terminal = Output::is_terminal();

@@ -1,6 +1,7 @@
 //! The subcommands, one a file.
 
 mod cat;
+mod get;
 mod ls;
 mod record;
 mod recover;
@@ -16,6 +17,7 @@ pub enum Command {
     Record(record::Arguments),
     Ls(ls::Arguments),
     Cat(cat::Arguments),
+    Get(get::Arguments),
     Recover(recover::Arguments),
     Verify(verify::Arguments),
 }
@@ -31,6 +33,7 @@ impl Command {
             Self::Record(arguments) => record::run(arguments),
             Self::Ls(arguments) => ls::run(arguments),
             Self::Cat(arguments) => cat::run(arguments),
+            Self::Get(arguments) => get::run(arguments),
             Self::Recover(arguments) => recover::run(arguments),
             Self::Verify(arguments) => verify::run(arguments),
         }

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use tapelog::{Durability, UnixNanos};
 
 use crate::exit::{Failure, Verdict};
-use crate::input::parse_rfc3339;
-use crate::output::Output;
+use crate::input::parse_time_argument;
+use crate::output::{NumberArguments, Output};
 use crate::record::{End, Session, Settings};
 
 const FIELDS: &str = "\
@@ -25,6 +25,23 @@ Fields of a line:
 
 Any other field is an error. An optional field may be null. Blank lines are passed over.";
 
+const JSON_FIELDS: &str = "\
+JSON, one object (a number is a whole number, and a string with --json-strings):
+  instance_id         string
+  run_id              string; null when no event was read, so that there is no run
+  path                string; null likewise
+  end                 \"input-ended\", \"interrupted\", \"bad-line\" or \"read-failed\"
+  entries             number
+  batches             number
+  input_bytes         number
+  payload_bytes       number
+  run_bytes           number; what the run's folder takes
+  seconds             decimal
+  entries_per_second  decimal
+  commit_latency_ns   object with the numbers p50, p99 and max
+  bad_lines           number
+  first_bad_line      object with line (number), field (string or null) and reason (string); or null";
+
 /// Record lines of JSON, one event a line, as a run.
 ///
 /// When reading ends, whether the input has ended, a line is bad or Ctrl-C was pressed, all that was read is
@@ -32,7 +49,7 @@ Any other field is an error. An optional field may be null. Blank lines are pass
 ///
 /// Exit code: 0 recorded, 2 a line was bad under `--on-error stop`, or something could not be done.
 #[derive(Debug, Args)]
-#[command(after_help = FIELDS)]
+#[command(after_help = FIELDS, after_long_help = format!("{FIELDS}\n\n{JSON_FIELDS}"))]
 pub struct Arguments {
     /// The lines; `-` is the standard input
     #[arg(value_name = "FILE", default_value = "-")]
@@ -47,7 +64,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// When the run begins; no event may lie before it [default: the first event's `ts_init`]
-    #[arg(long, value_name = "TIME", value_parser = parse_start)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time_argument)]
     start: Option<UnixNanos>,
     /// Most events that become durable together; fewer do when no more input waits
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -65,6 +82,8 @@ pub struct Arguments {
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    numbers: NumberArguments,
 }
 
 /// What to do at a line that is no event.
@@ -74,13 +93,6 @@ enum OnError {
     Stop,
     /// Tell of it and go on
     Skip,
-}
-
-fn parse_start(text: &str) -> Result<UnixNanos, String> {
-    match text.parse() {
-        Ok(nanos) => Ok(UnixNanos::new(nanos)),
-        Err(_) => parse_rfc3339(text),
-    }
 }
 
 fn parse_durability(text: &str) -> Result<Durability, String> {
@@ -110,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let recorded = Session::new(arguments.settings())?.record()?;
     let mut output = Output::new();
     if arguments.json {
-        output.json(&recorded)?;
+        output.json(&recorded, arguments.numbers.numbers())?;
     } else {
         output.with(|writer| recorded.write_text(writer))?;
     }
@@ -149,12 +161,5 @@ mod tests {
         for text in ["", "sync", "synced=5ms", "buffered=", "buffered=5", "buffered=ms", "buffered=-5ms", "buffered=5 ms", "buffered=5m"] {
             assert!(parse_durability(text).is_err(), "{text} was taken");
         }
-    }
-
-    #[test]
-    fn a_start_is_nanoseconds_or_rfc3339() {
-        assert_eq!(parse_start("17"), Ok(UnixNanos::from(17)));
-        assert_eq!(parse_start("1970-01-01T00:00:01Z"), Ok(UnixNanos::from(1_000_000_000)));
-        assert!(parse_start("tomorrow").is_err());
     }
 }

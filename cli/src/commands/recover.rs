@@ -10,7 +10,29 @@ use tapelog::{
 };
 
 use crate::exit::{Failure, Verdict};
-use crate::output::{Output, Progress, escaped};
+use crate::output::{NumberArguments, Output, Progress, escaped};
+
+const JSON_FIELDS: &str = "\
+JSON, one object (a number is a whole number, and a string with --json-strings):
+  instance_id    string
+  applied        true or false
+  parent_run_id  string or null; with --apply, the run to go on from
+  runs           array of objects:
+    run_id       string
+    path         string
+    live         true or false
+    judged_as    string or null; the status that it would be sealed with
+    sealed_as    string or null; the status that it was sealed with
+    error        string or null
+    report       object or null:
+      state          string; the verdict
+      end, proven    objects with the numbers commit_no, seq, ordinal and offset
+      witness        string
+      discarded      object with file (string), offset and bytes (numbers); or null
+      first_break    object with file (string), offset (number) and reason (string); or null
+      hash_mismatch  number or null; the first entry that does not match its hash
+      walked_from    number; a segment
+      notes          array of strings";
 
 /// Judge the runs of an instance that were left running, and seal them with --apply.
 ///
@@ -20,6 +42,7 @@ use crate::output::{Output, Progress, escaped};
 ///
 /// Exit code: 0 nothing proven durable was lost, 1 acknowledged data is damaged, 2 a run could not be read.
 #[derive(Debug, Args)]
+#[command(after_long_help = JSON_FIELDS)]
 pub struct Arguments {
     /// The folder that holds all runs
     #[arg(value_name = "BASE")]
@@ -33,10 +56,12 @@ pub struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    numbers: NumberArguments,
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let Arguments { base, instance, apply, json } = arguments;
+    let Arguments { base, instance, apply, json, numbers } = arguments;
     validate_id("instance id", instance).map_err(Failure::new)?;
     let folder = base.join(instance);
     if !folder.is_dir() {
@@ -53,7 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if *json {
         let parent = outcome.as_ref().and_then(|outcome| outcome.parent_run_id.clone());
         let runs: Vec<Value> = results.iter().map(RunResult::value).collect();
-        output.json(&json!({ "instance_id": instance, "applied": apply, "runs": runs, "parent_run_id": parent }))?;
+        let result = json!({ "instance_id": instance, "applied": apply, "runs": runs, "parent_run_id": parent });
+        output.json(&result, numbers.numbers())?;
     } else {
         results.iter().try_for_each(|result| result.lines().iter().try_for_each(|line| output.line(format_args!("{}", escaped(line)))))?;
         if results.is_empty() {

@@ -9,7 +9,23 @@ use tapelog::{EventStoreError, IndexDrift, RecoveredState, SegmentBackend, Verif
 
 use crate::exit::{Failure, Verdict};
 use crate::open::{Shown, open_run};
-use crate::output::{Output, escaped, tell};
+use crate::output::{NumberArguments, Output, escaped, tell};
+
+const JSON_FIELDS: &str = "\
+JSON, one object (a number is a whole number, and a string with --json-strings):
+  result           \"clean\" or \"corrupt\"
+  run_id           string or null
+  status           string or null
+  high_watermark   number or null
+  entries_scanned  number
+  markers          \"absent\" or \"unchecked\"
+  recovery         string or null; of a run that is not sealed, what a recovery would find
+  findings         array of objects with kind and message (strings), and by kind:
+    HashMismatch      seq (number)
+    Gap               from, to (numbers)
+    SeqMismatch       table_key, embedded_seq (numbers)
+    IndexDrift        index_kind, key, drift (strings), stored_seq (number)
+    ManifestMismatch  field (string)";
 
 /// Verify a run, and change nothing.
 ///
@@ -19,6 +35,7 @@ use crate::output::{Output, escaped, tell};
 ///
 /// Exit code: 0 clean, 1 corrupt, 2 could not run.
 #[derive(Debug, Args)]
+#[command(after_long_help = JSON_FIELDS)]
 pub struct Arguments {
     /// The folder of the run
     #[arg(value_name = "PATH")]
@@ -26,6 +43,8 @@ pub struct Arguments {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    numbers: NumberArguments,
 }
 
 /// What is reported. What could not be learned is none.
@@ -49,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         Err(error) => return Err(Failure::at(path, &error)),
     };
     report.markers = markers(path);
-    write(&report, &messages, arguments.json)?;
+    write(&report, &messages, arguments)?;
     Ok(if report.findings.is_empty() { Verdict::Done } else { Verdict::Corrupt })
 }
 
@@ -127,10 +146,10 @@ fn finding_value(finding: &VerifyFinding) -> Value {
     value
 }
 
-fn write(report: &Report, messages: &[String], as_json: bool) -> Result<(), Failure> {
+fn write(report: &Report, messages: &[String], arguments: &Arguments) -> Result<(), Failure> {
     let mut output = Output::new();
-    if as_json {
-        output.json(report)?;
+    if arguments.json {
+        output.json(report, arguments.numbers.numbers())?;
         return output.finish();
     }
     let Report { result, run_id, status, high_watermark, entries_scanned, markers, .. } = report;

@@ -14,7 +14,7 @@ pub use event::{Event, parse_event};
 pub use json::compact;
 pub use line::{Line, Lines};
 pub use source::{Input, Source};
-pub use time::parse_rfc3339;
+pub use time::parse_time_argument;
 
 use std::fmt;
 

@@ -16,10 +16,27 @@ pub fn parse_time(value: &RawValue) -> Result<UnixNanos, String> {
     if text.starts_with('"') {
         return parse_rfc3339(&json::text(value)?);
     }
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_whole(text) {
         return Err(format!("expected whole nanoseconds since 1970 or an RFC 3339 text, found {}", json::shorten(text)));
     }
-    text.parse().map(UnixNanos::new).map_err(|_| format!("{} nanoseconds do not fit 64 bits", json::shorten(text)))
+    parse_nanos(text)
+}
+
+/// The time that an argument stands for, which has no quotes by which to tell the two forms apart.
+///
+/// # Errors
+///
+/// Why it stands for none.
+pub fn parse_time_argument(text: &str) -> Result<UnixNanos, String> {
+    if is_whole(text) { parse_nanos(text) } else { parse_rfc3339(text) }
+}
+
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn parse_nanos(digits: &str) -> Result<UnixNanos, String> {
+    digits.parse().map(UnixNanos::new).map_err(|_| format!("{} nanoseconds do not fit 64 bits", json::shorten(digits)))
 }
 
 /// The time that RFC 3339 `text` stands for.
@@ -27,7 +44,7 @@ pub fn parse_time(value: &RawValue) -> Result<UnixNanos, String> {
 /// # Errors
 ///
 /// Why it stands for none.
-pub fn parse_rfc3339(text: &str) -> Result<UnixNanos, String> {
+fn parse_rfc3339(text: &str) -> Result<UnixNanos, String> {
     check_shape(text)?;
     let time: Timestamp = text.parse().map_err(|error| format!("{} is not an RFC 3339 time: {error}", json::shorten(text)))?;
     u64::try_from(time.as_nanosecond())
@@ -68,6 +85,16 @@ mod tests {
         assert_eq!(time(r#""1970-01-01T00:00:00Z""#), Ok(0));
         assert_eq!(time(r#""2023-11-14T22:13:20.000000001Z""#), Ok(1_700_000_000_000_000_001));
         assert_eq!(time(r#""2023-11-15T00:13:20.000000001+02:00""#), Ok(1_700_000_000_000_000_001));
+    }
+
+    #[test]
+    fn an_argument_is_either_form_without_quotes() {
+        assert_eq!(parse_time_argument("17"), Ok(UnixNanos::from(17)));
+        assert_eq!(parse_time_argument("1970-01-01T00:00:01Z"), Ok(UnixNanos::from(1_000_000_000)));
+        assert!(parse_time_argument("18446744073709551616").unwrap_err().contains("do not fit 64 bits"));
+        for wrong in ["", "tomorrow", "-1", "+1", "1.5", "1e9", "\"17\""] {
+            assert!(parse_time_argument(wrong).unwrap_err().contains("is not an RFC 3339 time"), "{wrong}");
+        }
     }
 
     #[test]

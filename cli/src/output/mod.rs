@@ -1,20 +1,30 @@
 //! What the command says: data on the standard output, everything else on the standard error.
 //!
-//! Neither ever holds a colour or another control sequence, not even one that an entry brought with it.
+//! Neither ever holds a colour or another control sequence, not even one that an entry brought with it; raw payloads,
+//! which are what they are, are kept from a terminal.
 
 mod entry;
 mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
+mod histogram;
+#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
+mod human;
+mod numbers;
+mod object;
 mod payload;
 mod progress;
 mod stdout;
 mod table;
 mod text;
 mod time;
+mod view;
 
-pub use entry::{write_json as write_entry_json, write_text as write_entry_text};
+pub use entry::{write_entry, write_one_entry};
 pub use error::tell;
+pub use numbers::NumberArguments;
 pub use progress::Progress;
 pub use stdout::Output;
 pub use table::Table;
 pub use text::escaped;
 pub use time::rfc3339;
+pub use view::{ENTRY_FIELDS, View, ViewArguments};

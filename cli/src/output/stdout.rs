@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use serde::Serialize;
 
+use super::numbers::Numbers;
 use crate::exit::Failure;
 
 /// The standard output, buffered; what is in the buffer goes out with [`Output::finish`].
@@ -42,14 +43,14 @@ impl Output {
         self.with(|writer| writeln!(writer, "{text}"))
     }
 
-    /// Writes `value` as one line of JSON.
+    /// Writes `value` as one line of JSON, with whole numbers as `numbers` says.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn json(&mut self, value: &impl Serialize, numbers: Numbers) -> Result<(), Failure> {
         self.with(|writer| {
-            serde_json::to_writer(&mut *writer, value)?;
+            numbers.write(value, writer)?;
             writer.write_all(b"\n")
         })
     }

@@ -1,7 +1,27 @@
-//! Points in time for people.
+//! Points in time, out.
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use tapelog::UnixNanos;
+
+/// The form of times in text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TimeForm {
+    /// RFC 3339 in UTC, with nine digits of the second
+    Rfc3339,
+    /// Whole nanoseconds since 1970
+    Nanos,
+}
+
+impl TimeForm {
+    /// `time` in this form.
+    pub fn of(self, time: UnixNanos) -> String {
+        match self {
+            Self::Rfc3339 => rfc3339(time),
+            Self::Nanos => time.to_string(),
+        }
+    }
+}
 
 /// `time` as RFC 3339 in UTC, with all nine digits of the nanoseconds.
 pub fn rfc3339(time: UnixNanos) -> String {
@@ -20,5 +40,12 @@ mod tests {
         assert_eq!(rfc3339(UnixNanos::from(0)), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(rfc3339(UnixNanos::from(1_700_000_000_000_000_001)), "2023-11-14T22:13:20.000000001Z");
         assert_eq!(rfc3339(UnixNanos::from(u64::MAX)), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn either_form_is_exact() {
+        let time = UnixNanos::from(1_700_000_000_000_000_001);
+        assert_eq!(TimeForm::Rfc3339.of(time), "2023-11-14T22:13:20.000000001Z");
+        assert_eq!(TimeForm::Nanos.of(time), "1700000000000000001");
     }
 }

@@ -27,6 +27,8 @@ fn mistakes_are_told_and_exit_with_two() {
         &["ls", "a", "b", "c"],
         &["cat"],
         &["cat", "a", "--nonsense"],
+        &["get", "a"],
+        &["get", "a", "b"],
         &["recover", "a"],
         &["verify"],
         &["verify", "a", "b"],
@@ -59,19 +61,41 @@ fn a_path_that_is_not_utf8_works() {
 fn no_arguments_make_it_panic() {
     // A small generator of nonsense: every subcommand with words of every kind.
     let base = Base::new();
-    let words: Vec<OsString> =
-        ["--json", "--apply", "--key", "=", "--from", "--", "-", "\u{202e}", "--limit=0", "--to=x", "\n", "a=b", "", "/", "."]
-            .iter()
-            .map(OsString::from)
-            .chain([OsString::from_vec(vec![0xFF, 0xFE]), base.path().into(), OsString::from("x".repeat(100_000))])
-            .collect();
+    let words: Vec<OsString> = [
+        "--json",
+        "--apply",
+        "--key",
+        "=",
+        "--topic",
+        "--since=\u{9b}",
+        "--format=raw",
+        "--payload",
+        "msgpack",
+        "[",
+        "1",
+        "--from",
+        "--",
+        "-",
+        "\u{202e}",
+        "--limit=0",
+        "--to=x",
+        "\n",
+        "a=b",
+        "",
+        "/",
+        ".",
+    ]
+    .iter()
+    .map(OsString::from)
+    .chain([OsString::from_vec(vec![0xFF, 0xFE]), base.path().into(), OsString::from("x".repeat(100_000))])
+    .collect();
     let mut state: usize = 1;
     let mut next = |bound: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % bound
     };
-    for _ in 0..200 {
-        let mut arguments = vec![OsString::from(["ls", "cat", "recover", "verify"][next(4)])];
+    for _ in 0..300 {
+        let mut arguments = vec![OsString::from(["ls", "cat", "get", "recover", "verify"][next(5)])];
         for _ in 0..next(5) {
             arguments.push(words[next(words.len())].clone());
         }

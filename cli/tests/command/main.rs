@@ -5,9 +5,13 @@
 mod arguments;
 mod cat;
 mod day;
+mod filter;
+mod get;
+mod json_document;
 mod ls;
 mod record;
 mod recover;
 mod signals;
 mod support;
 mod verify;
+mod view;

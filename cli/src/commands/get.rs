@@ -1,0 +1,59 @@
+//! `tapelog get`: one entry of a run.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tapelog::{EventStore, EventStoreError, IndexKey};
+
+use crate::entry::Entry;
+use crate::exit::{Failure, Verdict};
+use crate::filter::parse_key;
+use crate::find::seq_of_key;
+use crate::open::{Shown, open_run, tell_state};
+use crate::output::{ENTRY_FIELDS, Output, ViewArguments, write_one_entry};
+
+/// Show one entry of a run with all its fields.
+///
+/// Text has a line for each field; JSON is one object.
+///
+/// Exit code: 0 shown, 1 the entry is damaged, 2 there is no such entry, or something could not be done.
+#[derive(Debug, Args)]
+#[command(after_long_help = ENTRY_FIELDS)]
+pub struct Arguments {
+    /// The folder of the run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// The entry's number
+    #[arg(value_name = "SEQ", required_unless_present = "key")]
+    seq: Option<u64>,
+    /// The first entry that brought this key: `client_order_id=VALUE` or `venue_order_id=VALUE`
+    #[arg(long, value_name = "KIND=VALUE", value_parser = parse_key, conflicts_with = "seq")]
+    key: Option<IndexKey>,
+    /// Look into everything whole that is written, though a loss of power may yet take it back
+    #[arg(long)]
+    written: bool,
+    #[command(flatten)]
+    view: ViewArguments,
+}
+
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let Arguments { run, seq, key, written, view } = arguments;
+    let fail = |error: EventStoreError| Failure::at(run, &error);
+    let view = view.view(Output::is_terminal())?;
+    let shown = if *written { Shown::Written } else { Shown::Proven };
+    let store = open_run(run, shown).map_err(fail)?;
+    tell_state(&store);
+    let seq = match (key, seq) {
+        (Some(key), _) => seq_of_key(&store, run, key)?,
+        (None, seq) => seq.unwrap_or_default(),
+    };
+    let Some(entry) = store.scan_seq(seq).map_err(fail)? else {
+        let last = store.high_watermark().map_err(fail)?;
+        let there_is = if last == 0 { "the run has no entry".to_owned() } else { format!("the run has entries 1 to {last}") };
+        return Err(Failure::new(format!("{}: there is no entry {seq}; {there_is}", run.display())));
+    };
+    let mut output = Output::new();
+    output.with(|writer| write_one_entry(&Entry::from(&entry), view, writer))?;
+    output.finish()?;
+    Ok(Verdict::Done)
+}
