@@ -13,6 +13,7 @@ mod failing_disk;
 mod format_document;
 mod killed_writer;
 mod model_equivalence;
+mod reading;
 mod rooms;
 mod segment_store;
 mod storage_seam;

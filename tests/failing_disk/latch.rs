@@ -226,3 +226,26 @@ fn a_seal_whose_only_failure_is_an_index_or_watermark_is_a_seal() {
         assert!(seal_with_fault(kind, file, 1).is_err(), "{kind:?} on {file}");
     }
 }
+
+#[test]
+fn of_two_syncs_at_once_none_takes_for_durable_what_the_other_was_told_is_lost() {
+    for round in 0..200 {
+        let bench = Bench::new();
+        let mut recorder = bench.buffered_recorder();
+        recorder.append(&batch(1, 3, 50));
+        bench.disk.fail_nth(OperationKind::SyncData, FIRST_SEGMENT, 1, Errno::IO, Repeat::Once);
+        let store = &recorder.store;
+        let start = std::sync::Barrier::new(2);
+        let sync = || {
+            start.wait();
+            store.sync()
+        };
+        let (left, right) = std::thread::scope(|scope| {
+            let left = scope.spawn(sync);
+            let right = scope.spawn(sync);
+            (left.join().unwrap(), right.join().unwrap())
+        });
+        assert!(left.is_err() && right.is_err(), "round {round}: {left:?}, {right:?}");
+        assert_eq!(recorder.store.high_watermark(), Ok(0), "round {round}");
+    }
+}

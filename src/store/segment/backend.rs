@@ -300,13 +300,17 @@ impl SegmentBackend {
 
     /// Does one background step; false where it has nothing to do.
     ///
-    /// Meant for a store whose background is [`BackgroundMode::Manual`](crate::BackgroundMode::Manual); steps of different
+    /// For a store whose background is [`BackgroundMode::Manual`](crate::BackgroundMode::Manual); steps of different
     /// lanes may be done in any order.
     ///
     /// # Errors
-    /// The failure that closed the latch.
+    /// The failure that closed the latch. `Backend` where threads do the steps: two of a kind at once would get in each
+    /// other's way.
     pub fn run_background_step(&self, step: BackgroundStep) -> Result<bool, EventStoreError> {
         match &self.state {
+            State::Live(run) if run.threads.is_some() => Err(EventStoreError::Backend(
+                "background threads do the steps of this store; build it with BackgroundMode::Manual".to_owned(),
+            )),
             State::Live(run) => run.shared.run(step),
             State::Empty | State::Closed(_) => Ok(false),
         }

@@ -85,6 +85,8 @@ pub(crate) struct RunShared {
     pub(crate) index_stop: AtomicBool,
     pub(crate) witness: Mutex<WitnessLane>,
     pub(crate) unsynced: Mutex<Unsynced>,
+    /// Held while what was written is synced and published.
+    pub(crate) sync_gate: Mutex<()>,
     pub(crate) signal: Mutex<Signal>,
     pub(crate) signal_wake: Condvar,
     /// The witness thread sleeps until it is woken.
@@ -133,6 +135,7 @@ impl RunShared {
             index_stop: AtomicBool::new(false),
             witness: Mutex::new(WitnessLane { file: watermark, written_commit_no: 0, synced_commit_no: 0 }),
             unsynced: Mutex::new(Unsynced { written: start, segments: VecDeque::new(), bytes: 0 }),
+            sync_gate: Mutex::new(()),
             signal: Mutex::default(),
             signal_wake: Condvar::new(),
             parked: AtomicBool::new(false),
@@ -180,8 +183,11 @@ impl RunShared {
     pub(crate) fn publish(&self, tip: Tip) {
         let waiting = {
             let mut durable = lock(&self.durable);
-            durable.tip = tip;
-            self.durable_commit_no.store(tip.state.commit_no, Ordering::SeqCst);
+            // What is durable never becomes less.
+            if tip.state.commit_no > durable.tip.state.commit_no {
+                durable.tip = tip;
+                self.durable_commit_no.store(tip.state.commit_no, Ordering::SeqCst);
+            }
             durable.waiting
         };
         if waiting > 0 {

@@ -132,7 +132,12 @@ impl RunShared {
     }
 
     /// Syncs what was written when the sync began, segment by segment, and publishes it.
+    ///
+    /// One at a time: of two syncs of one file at once only one is told of a failure, and the other would publish what
+    /// is lost.
     pub(crate) fn sync_written(&self) -> Result<(), EventStoreError> {
+        let _only = lock(&self.sync_gate);
+        self.latch.check()?;
         let (written, segments, bytes) = {
             let unsynced = lock(&self.unsynced);
             (unsynced.written, unsynced.segments.clone(), unsynced.bytes)

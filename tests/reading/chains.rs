@@ -1,0 +1,145 @@
+//! A run and its ancestors as one history, read and followed.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tapelog::{
+    ChainFollower, Check, EventStore, EventStoreError, FollowOptions, IndexKind, Progress, ReaderOptions, RunChain, RunManifest, RunStatus,
+    ScanDirection, SegmentBackend, UnixNanos,
+};
+
+use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
+use crate::support::folders::copy_folder;
+
+const RUNS: [&str; 3] = ["1-00000001", "2-00000002", "3-00000003"];
+
+fn child_of(run_id: &str, parent: Option<&str>) -> RunManifest {
+    RunManifest { parent_run_id: parent.map(str::to_owned), ..manifest(run_id) }
+}
+
+fn open(base: &Path, run: usize) -> SegmentBackend {
+    let mut store = SegmentBackend::builder(base).segment_len(16 << 10).build().unwrap();
+    let parent = run.checked_sub(1).map(|parent| RUNS[parent]);
+    store.open_run(child_of(RUNS[run], parent)).unwrap();
+    store
+}
+
+fn folder(base: &Path, run: usize) -> PathBuf {
+    base.join(INSTANCE).join(RUNS[run])
+}
+
+/// Three runs, each the child of the one before, with 5, 6 and 7 entries.
+fn write_chain(base: &Path) {
+    for run in 0..3 {
+        let mut store = open(base, run);
+        store.append_batch(&batch(1, 5 + run as u64, 100)).unwrap();
+        store.seal(RunStatus::CrashedRecovered).unwrap();
+    }
+}
+
+fn history(chain: &RunChain, direction: ScanDirection) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    chain
+        .visit(direction, Check::Full, |run, view| {
+            assert_eq!(view.to_entry().unwrap(), entry_of(view.seq(), 100).entry);
+            found.push((run.run_id.clone(), view.seq()));
+            ControlFlow::<()>::Continue(())
+        })
+        .unwrap();
+    found
+}
+
+#[test]
+fn a_chain_is_one_history_in_both_directions() {
+    let base = tempfile::tempdir().unwrap();
+    write_chain(base.path());
+    let chain = RunChain::open(folder(base.path(), 2), ReaderOptions::default()).unwrap();
+    let expected: Vec<_> = (0..3).flat_map(|run| (1..=5 + run as u64).map(move |seq| (RUNS[run].to_owned(), seq))).collect();
+    assert_eq!(history(&chain, ScanDirection::Forward), expected);
+    let reverse: Vec<_> = expected.iter().rev().cloned().collect();
+    assert_eq!(history(&chain, ScanDirection::Reverse), reverse);
+    let owned: Vec<_> =
+        chain.entries(ScanDirection::Forward).map(|item| item.map(|(run, entry)| (run.clone(), entry.seq)).unwrap()).collect();
+    assert_eq!(owned, expected);
+    assert_eq!((chain.entry_count(), chain.missing_parent()), (18, None));
+    assert_eq!(chain.runs().iter().map(|run| run.is_bound_to_parent).collect::<Vec<_>>(), [false, true, true]);
+    // Every run has the key O-1; the first one had it first.
+    let (run, seq) = chain.lookup(IndexKind::ClientOrderId, "O-1").unwrap().unwrap();
+    assert_eq!((run.run_id.as_str(), seq), (RUNS[0], 3));
+    let (run, seq) = chain.lookup(IndexKind::ClientOrderId, "O-2").unwrap().unwrap();
+    assert_eq!((run.run_id.as_str(), seq), (RUNS[1], 6), "the first run has no such key");
+    let (run, seq) = chain.first_at_or_after(UnixNanos::from(1_000 + 7 * 7)).unwrap().unwrap();
+    assert_eq!((run.run_id.as_str(), seq), (RUNS[2], 7));
+    assert_eq!(chain.first_at_or_after(UnixNanos::from(u64::MAX)).unwrap().map(|(_, seq)| seq), None);
+}
+
+#[test]
+fn a_chain_whose_beginning_was_removed_says_so() {
+    let base = tempfile::tempdir().unwrap();
+    write_chain(base.path());
+    std::fs::remove_dir_all(folder(base.path(), 0)).unwrap();
+    let chain = RunChain::open(folder(base.path(), 2), ReaderOptions::default()).unwrap();
+    assert_eq!((chain.runs().len(), chain.missing_parent().map(String::as_str)), (2, Some(RUNS[0])));
+}
+
+#[test]
+fn a_parent_that_is_another_run_under_its_name_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    write_chain(base.path());
+    let other = tempfile::tempdir().unwrap();
+    write_chain(other.path());
+    copy_folder(&folder(other.path(), 1), &folder(base.path(), 1));
+    let error = RunChain::open(folder(base.path(), 2), ReaderOptions::default()).unwrap_err();
+    let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+    assert!(corruption.file.as_ref().unwrap().starts_with(folder(base.path(), 1)), "{error}");
+    assert!(error.to_string().contains("seal root"), "{error}");
+}
+
+#[test]
+fn a_run_that_names_itself_as_parent_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = SegmentBackend::new(base.path());
+    store.open_run(child_of(RUNS[0], Some(RUNS[0]))).unwrap();
+    store.append_batch(&batch(1, 1, 1)).unwrap();
+    drop(store);
+    let error = RunChain::open(folder(base.path(), 0), ReaderOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("its own ancestor"), "{error}");
+}
+
+#[test]
+fn a_follower_goes_on_in_the_child() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = open(base.path(), 0);
+    store.append_batch(&batch(1, 5, 100)).unwrap();
+    let mut follower = ChainFollower::open(folder(base.path(), 0), FollowOptions { from: 4, ..FollowOptions::default() }).unwrap();
+    let mut found = Vec::new();
+    let mut poll = |follower: &mut ChainFollower, wanted: usize| {
+        while found.len() < wanted {
+            let progress = follower
+                .visit(Duration::from_secs(60), Check::Full, |run, view| {
+                    found.push((run.run_id.clone(), view.seq()));
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert!(matches!(progress, Progress::Shown(_)), "{progress:?}");
+        }
+        assert_eq!(found.len(), wanted);
+    };
+    poll(&mut follower, 2);
+    // A run beside it that is no child, and one that goes on from it.
+    let mut stranger = SegmentBackend::new(base.path());
+    stranger.open_run(manifest("9-00000009")).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    let idle = follower.visit(Duration::from_millis(30), Check::Full, |_, _| ControlFlow::Continue(())).unwrap();
+    assert_eq!(idle, Progress::Idle);
+    assert!(follower.ended().is_some());
+    let mut child = open(base.path(), 1);
+    child.append_batch(&batch(1, 6, 100)).unwrap();
+    poll(&mut follower, 8);
+    assert!(follower.ended().is_none());
+    child.append_batch(&batch(7, 7, 100)).unwrap();
+    poll(&mut follower, 9);
+    let expected = [(0, 4), (0, 5), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7)].map(|(run, seq)| (RUNS[run].to_owned(), seq));
+    assert_eq!(found, expected);
+}

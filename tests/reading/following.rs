@@ -1,0 +1,158 @@
+//! Waiting for a run to go on: who is woken, who is told of an end, and what is never shown.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapelog::{
+    BackgroundMode, BackgroundStep, Check, Durability, EventStore, EventStoreError, FollowOptions, Follower, Progress, RunEnd, RunStatus,
+    SegmentBackend, Visibility, recover_predecessors,
+};
+
+use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
+
+const RUN: &str = "1-00000001";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn by_hand(base: &Path, durability: Durability) -> SegmentBackend {
+    let builder = SegmentBackend::builder(base).segment_len(16 << 10).durability(durability).background(BackgroundMode::Manual);
+    let mut store = builder.build().unwrap();
+    store.open_run(manifest(RUN)).unwrap();
+    store
+}
+
+fn shown(follower: &mut Follower) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    follower
+        .visit(Duration::ZERO, Check::Full, |view| {
+            seqs.push(view.seq());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    seqs
+}
+
+#[test]
+fn a_follower_shows_what_the_writer_says_is_durable_and_nothing_behind_it() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    assert!(follower.is_live());
+    assert_eq!(shown(&mut follower), [0_u64; 0]);
+    store.append_batch(&batch(1, 3, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [0_u64; 0], "the writer has not said so yet");
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    store.append_batch(&batch(4, 5, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [1, 2, 3]);
+    let written = FollowOptions { visibility: Visibility::Written, ..FollowOptions::default() };
+    assert_eq!(shown(&mut Follower::open(&folder, written).unwrap()), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_follower_of_a_buffered_run_waits_for_the_sync() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Buffered { sync_every: Duration::from_secs(60) });
+    let mut follower = Follower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
+    store.append_batch(&batch(1, 60, 500)).unwrap();
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    assert_eq!(shown(&mut follower), [0_u64; 0], "written, across segments, and not synced");
+    let tail = store.reader().unwrap();
+    assert_eq!(tail.tail(1, Visibility::Durable).next_entry(Duration::ZERO).unwrap(), None);
+    assert_eq!(tail.tail(60, Visibility::Written).next_entry(Duration::ZERO).unwrap(), Some(entry_of(60, 500).entry));
+    store.sync().unwrap();
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    assert_eq!(shown(&mut follower).len(), 60);
+}
+
+#[test]
+fn a_follower_goes_on_through_the_recovery_and_the_seal() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    store.append_batch(&batch(1, 40, 500)).unwrap();
+    drop(store);
+    assert_eq!(shown(&mut follower).len(), 40, "a close witnesses what is durable");
+    assert!(!follower.is_live());
+    assert_eq!(follower.visit(Duration::ZERO, Check::Full, |_| ControlFlow::Continue(())).unwrap(), Progress::Idle);
+    let recovered = recover_predecessors(base.path(), INSTANCE).unwrap();
+    assert_eq!(recovered.recovered[0].status, RunStatus::CrashedRecovered);
+    let end = follower.visit(Duration::ZERO, Check::Full, |_| ControlFlow::Continue(())).unwrap();
+    let Progress::Ended(RunEnd::Sealed(sealed)) = end else { panic!("{end:?}") };
+    assert_eq!((sealed.status, sealed.high_watermark), (RunStatus::CrashedRecovered, 40));
+}
+
+#[test]
+fn damage_below_what_is_durable_is_told_and_not_passed_over() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    for seq in 1..=6 {
+        store.append_batch(&batch(seq, seq, 100)).unwrap();
+    }
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    let segment = folder.join("00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let payload = &entry_of(4, 100).entry.payload;
+    let at = bytes.windows(100).position(|window| window == payload.as_ref()).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    let mut seqs = Vec::new();
+    let error = loop {
+        match follower.visit(Duration::from_millis(50), Check::Full, |view| {
+            seqs.push(view.seq());
+            ControlFlow::Continue(())
+        }) {
+            Ok(progress) => assert_eq!(progress, Progress::Shown(3)),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(seqs, [1, 2, 3]);
+    let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+    assert_eq!((corruption.seq, corruption.file.as_deref()), (Some(4), Some(segment.as_path())));
+    bytes[at] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    assert_eq!(shown(&mut follower), [4, 5, 6], "once the bytes are back it goes on");
+}
+
+#[test]
+fn a_tail_at_rest_is_woken_by_the_next_batch() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(manifest(RUN)).unwrap();
+    let reader = store.reader().unwrap();
+    thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let mut tail = reader.tail(1, Visibility::Durable);
+            (1..=20).map(|_| tail.next_entry(PATIENCE).unwrap().unwrap().seq).collect::<Vec<_>>()
+        });
+        for seq in 1..=20 {
+            // Long enough for the background to come to rest now and then.
+            thread::sleep(Duration::from_millis(if seq % 7 == 0 { 80 } else { 2 }));
+            store.append_batch(&batch(seq, seq, 10)).unwrap();
+        }
+        assert_eq!(sleeper.join().unwrap(), (1..=20).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_wait_ends_when_its_time_is_over() {
+    let base = tempfile::tempdir().unwrap();
+    let store = by_hand(base.path(), Durability::Synced);
+    let started = Instant::now();
+    let mut tail = store.reader().unwrap().tail(1, Visibility::Durable);
+    assert_eq!(tail.next_entry(Duration::from_millis(30)).unwrap(), None);
+    let mut follower = Follower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
+    assert_eq!(follower.next_entry(Duration::from_millis(30)).unwrap(), None);
+    assert!(started.elapsed() >= Duration::from_millis(60));
+}
+
+#[test]
+fn where_there_is_no_run_there_is_nothing_to_follow() {
+    let base = tempfile::tempdir().unwrap();
+    let error = Follower::open(base.path().join("nothing"), FollowOptions::default()).unwrap_err();
+    assert!(matches!(&error, EventStoreError::Backend(text) if text.contains("no run in")), "{error}");
+}

@@ -1,0 +1,11 @@
+//! Reading: every way gives the same, beside the writer, behind it, across runs and past damage.
+
+mod beside_the_writer;
+mod chains;
+mod cut_under_a_map;
+mod damaged;
+mod every_way;
+mod following;
+mod killed_beneath;
+mod through_the_trait;
+mod ways;
