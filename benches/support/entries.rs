@@ -35,6 +35,11 @@ impl Default for EntrySource {
 }
 
 impl EntrySource {
+    /// A source whose first entry has this number.
+    pub fn starting_at(seq: u64) -> Self {
+        Self { next: seq, ..Self::default() }
+    }
+
     /// The next batch of `len` entries.
     pub fn batch(&mut self, len: usize) -> Vec<AppendEntry> {
         (0..len).map(|_| self.entry()).collect()

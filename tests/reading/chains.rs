@@ -117,7 +117,7 @@ fn a_follower_goes_on_in_the_child() {
     let mut poll = |follower: &mut ChainFollower, wanted: usize| {
         while found.len() < wanted {
             let progress = follower
-                .visit(Duration::from_secs(60), Check::Full, |run, view| {
+                .visit(Duration::from_mins(1), Check::Full, |run, view| {
                     found.push((run.run_id.clone(), view.seq()));
                     ControlFlow::Continue(())
                 })

@@ -13,7 +13,7 @@ use tapelog::{
 use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
 
 const RUN: &str = "1-00000001";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn by_hand(base: &Path, durability: Durability) -> SegmentBackend {
     let builder = SegmentBackend::builder(base).segment_len(16 << 10).durability(durability).background(BackgroundMode::Manual);
@@ -53,7 +53,7 @@ fn a_follower_shows_what_the_writer_says_is_durable_and_nothing_behind_it() {
 #[test]
 fn a_follower_of_a_buffered_run_waits_for_the_sync() {
     let base = tempfile::tempdir().unwrap();
-    let mut store = by_hand(base.path(), Durability::Buffered { sync_every: Duration::from_secs(60) });
+    let mut store = by_hand(base.path(), Durability::Buffered { sync_every: Duration::from_mins(1) });
     let mut follower = Follower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
     store.append_batch(&batch(1, 60, 500)).unwrap();
     store.run_background_step(BackgroundStep::WriteWatermark).unwrap();

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use tapelog::{
@@ -37,14 +37,31 @@ fn writes_until_it_is_killed() {
     }
 }
 
+/// A writer that is killed at the latest when this is dropped.
+struct Writer(Child);
+
+impl Writer {
+    fn kill(&mut self) {
+        // Killing a process that has been waited for does nothing.
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 fn follow_and_kill(base: &Path, durability: &str, visibility: Visibility, delay: Duration) {
     let mut command = child_test("reading::killed_beneath::writes_until_it_is_killed");
     command.env("TAPELOG_TEST_BASE", base).env("TAPELOG_TEST_DURABILITY", durability);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+    let mut writer = Writer(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap());
     let folder = base.join(INSTANCE).join(RUN);
     let started = Instant::now();
     while !folder.join("MANIFEST").exists() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the child makes a run");
+        assert!(started.elapsed() < Duration::from_mins(1), "the child makes a run");
     }
     let options = FollowOptions { visibility, ..FollowOptions::default() };
     let mut follower = Follower::open(&folder, options).unwrap();
@@ -54,8 +71,7 @@ fn follow_and_kill(base: &Path, durability: &str, visibility: Visibility, delay:
     let mut recovered = false;
     let sealed = loop {
         if !killed && started.elapsed() >= delay {
-            child.kill().unwrap();
-            child.wait().unwrap();
+            writer.kill();
             killed = true;
         }
         let progress = follower.visit(Duration::from_millis(1), Check::Full, |view| {

@@ -81,15 +81,12 @@ impl SegmentSet {
             let mut window = if next == last { source.point_window() } else { source.scan_window() };
             let mut offset = self.find(&section, &mut window, next, to, bound)?;
             loop {
-                let (flow, end) = match lend(source, &mut window, offset, next, range.check, &mut visit)? {
-                    Some(lent) => lent,
-                    None => {
-                        let offset = match hop_to_entry(&mut window, &source.salt, offset, source.end, next)? {
-                            Some(offset) => offset,
-                            None => self.salvaged(&section, next, to, bound)?,
-                        };
-                        lend_or_tell(source, &mut window, offset, next, range.check, &mut visit)?
-                    }
+                let (flow, end) = if let Some(lent) = lend(source, &mut window, offset, next, range.check, &mut visit)? {
+                    lent
+                } else {
+                    let found = hop_to_entry(&mut window, &source.salt, offset, source.end, next)?;
+                    let offset = found.map_or_else(|| self.salvaged(&section, next, to, bound), Ok)?;
+                    lend_or_tell(source, &mut window, offset, next, range.check, &mut visit)?
                 };
                 if flow.is_break() {
                     return Ok(flow);
