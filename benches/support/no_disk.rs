@@ -70,7 +70,7 @@ impl File for Nothing {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = self.len.load(Ordering::Relaxed).saturating_sub(offset);
         let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        buffer[..count].fill(0);
+        buffer.iter_mut().take(count).for_each(|byte| *byte = 0);
         Ok(count)
     }
 

@@ -77,27 +77,24 @@ const _: () = {
     assert!((HEADER_LEN + FIXED_LEN).is_multiple_of(8));
 };
 
-/// An entry as it lies in its body, without a copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An entry as it lies in its body, without a copy. Everything in it has passed; that its hash is right is for the caller
+/// to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntryParts<'a> {
-    /// The hash as it is stored.
-    pub(crate) entry_hash: [u8; 32],
-    pub(crate) ts_init: u64,
-    pub(crate) ts_publish: u64,
-    pub(crate) correlation_id: Option<[u8; 16]>,
-    pub(crate) causation_id: Option<[u8; 16]>,
-    pub(crate) topic: &'a str,
-    pub(crate) payload_type: &'a str,
+    fixed: &'a [u8; FIXED_LEN],
+    /// Topic and payload type.
+    texts: &'a [u8],
+    topic_len: usize,
     /// The key section.
     pub(crate) keys: &'a [u8],
-    pub(crate) key_count: u8,
     pub(crate) payload: &'a [u8],
     /// Where the payload begins within the body.
     pub(crate) payload_offset: usize,
 }
 
 impl<'a> EntryParts<'a> {
-    /// Reads a body. That its hash is right is not checked here.
+    /// Reads a body.
+    #[inline]
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, FormatError> {
         let Some((fixed, tail)) = body.split_first_chunk::<FIXED_LEN>() else {
             return Err(FormatError::wrong_len(FIXED_LEN, body.len()));
@@ -118,30 +115,45 @@ impl<'a> EntryParts<'a> {
         if payload.len() != payload_len {
             return Err(FormatError::wrong_len(body_len, body.len()));
         }
-        if padding.iter().any(|byte| *byte != 0) {
+        if padding.iter().fold(0, |any, byte| any | byte) != 0 {
             return Err(FormatError::damaged(texts_end, "zeros before the payload", "another value"));
         }
-        RESERVED.zeros(fixed)?;
-        let flags = HEADER_FLAGS.u8(fixed)?;
-        if flags & !(HAS_CORRELATION_ID | HAS_CAUSATION_ID) != 0 {
-            return Err(HEADER_FLAGS.damaged("0 to 3", flags.to_string()));
-        }
-        let key_count = KEY_COUNT.u8(fixed)?;
-        check_keys(keys, key_count).map_err(|error| error.shifted(texts_end - keys_len))?;
-        let (topic, payload_type) = split_texts(texts, topic_len)?;
-        Ok(Self {
-            entry_hash: ENTRY_HASH.array(fixed)?,
-            ts_init: TS_INIT.u64(fixed)?,
-            ts_publish: TS_PUBLISH.u64(fixed)?,
-            correlation_id: decode_id(fixed, CORRELATION_ID, flags & HAS_CORRELATION_ID != 0)?,
-            causation_id: decode_id(fixed, CAUSATION_ID, flags & HAS_CAUSATION_ID != 0)?,
-            topic,
-            payload_type,
-            keys,
-            key_count,
-            payload,
-            payload_offset,
-        })
+        check_ids(fixed)?;
+        check_keys(keys, KEY_COUNT.u8(fixed)?).map_err(|error| error.shifted(texts_end - keys_len))?;
+        check_texts(texts, topic_len)?;
+        Ok(Self { fixed, texts, topic_len, keys, payload, payload_offset })
+    }
+
+    /// The hash as it is stored.
+    #[inline]
+    pub(crate) fn entry_hash(&self) -> [u8; 32] {
+        ENTRY_HASH.array(self.fixed).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn ts_init(&self) -> u64 {
+        TS_INIT.u64(self.fixed).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn ts_publish(&self) -> u64 {
+        TS_PUBLISH.u64(self.fixed).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn topic(&self) -> &'a str {
+        text(self.texts.get(..self.topic_len))
+    }
+
+    #[inline]
+    pub(crate) fn payload_type(&self) -> &'a str {
+        text(self.texts.get(self.topic_len..))
+    }
+
+    /// How many keys there are.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn key_count(&self) -> u8 {
+        KEY_COUNT.u8(self.fixed).unwrap_or_default()
     }
 
     /// The codes of the keys' kinds, known or not, and the keys.
@@ -157,16 +169,15 @@ impl<'a> EntryParts<'a> {
 
     /// The ids that tie the entry to others.
     pub(crate) fn headers(&self) -> Headers {
-        Headers {
-            correlation_id: self.correlation_id.map(uuid::Uuid::from_bytes),
-            causation_id: self.causation_id.map(uuid::Uuid::from_bytes),
-        }
+        let flags = HEADER_FLAGS.u8(self.fixed).unwrap_or_default();
+        let id = |field: Field, flag| (flags & flag != 0).then(|| uuid::Uuid::from_bytes(field.array(self.fixed).unwrap_or_default()));
+        Headers { correlation_id: id(CORRELATION_ID, HAS_CORRELATION_ID), causation_id: id(CAUSATION_ID, HAS_CAUSATION_ID) }
     }
 
     /// The hash that an entry with these fields and this number ought to have.
     pub(crate) fn hash(&self, seq: u64) -> [u8; 32] {
-        let (ts_init, ts_publish) = (UnixNanos::new(self.ts_init), UnixNanos::new(self.ts_publish));
-        compute_entry_hash(seq, ts_init, ts_publish, self.topic, self.payload_type, self.payload, &self.headers()).0
+        let (ts_init, ts_publish) = (UnixNanos::new(self.ts_init()), UnixNanos::new(self.ts_publish()));
+        compute_entry_hash(seq, ts_init, ts_publish, self.topic(), self.payload_type(), self.payload, &self.headers()).0
     }
 
     /// The entry as a value. `payload` holds the payload, shared or copied as the caller likes.
@@ -175,14 +186,14 @@ impl<'a> EntryParts<'a> {
     pub(crate) fn to_entry(&self, seq: u64, payload: Bytes) -> EventStoreEntry {
         debug_assert!(payload == self.payload, "the payload of another entry");
         EventStoreEntry {
-            entry_hash: EntryHash(self.entry_hash),
+            entry_hash: EntryHash(self.entry_hash()),
             seq,
             headers: self.headers(),
-            topic: Topic::from(self.topic),
-            payload_type: PayloadType::from(self.payload_type),
+            topic: Topic::from(self.topic()),
+            payload_type: PayloadType::from(self.payload_type()),
             payload,
-            ts_init: UnixNanos::new(self.ts_init),
-            ts_publish: UnixNanos::new(self.ts_publish),
+            ts_init: UnixNanos::new(self.ts_init()),
+            ts_publish: UnixNanos::new(self.ts_publish()),
         }
     }
 }
@@ -283,26 +294,64 @@ fn keys_len(append: &AppendEntry) -> usize {
     append.index_keys.iter().map(|key| KEY_HEADER_LEN + key.key.len()).sum()
 }
 
-fn decode_id(fixed: &[u8; FIXED_LEN], field: Field, present: bool) -> Result<Option<[u8; 16]>, FormatError> {
-    if present {
-        return field.array(fixed).map(Some);
+/// Checks the flags, and that reserved bytes and ids that are not there are zero.
+#[inline]
+fn check_ids(fixed: &[u8; FIXED_LEN]) -> Result<(), FormatError> {
+    const WITHOUT_IDS: usize = FIXED_LEN - RESERVED.offset;
+    let flags = HEADER_FLAGS.u8(fixed)?;
+    // Most entries have no ids: then everything up to the end is zero.
+    if flags == 0 && fixed.last_chunk::<WITHOUT_IDS>().is_some_and(|rest| *rest == [0; WITHOUT_IDS]) {
+        return Ok(());
     }
-    field.zeros(fixed)?;
-    Ok(None)
+    check_each_id(fixed, flags)
 }
 
-fn decode_text(bytes: &[u8], offset: usize) -> Result<&str, FormatError> {
-    str::from_utf8(bytes).map_err(|error| FormatError::damaged(offset + error.valid_up_to(), "UTF-8", "another byte"))
+fn check_each_id(fixed: &[u8; FIXED_LEN], flags: u8) -> Result<(), FormatError> {
+    RESERVED.zeros(fixed)?;
+    if flags & !(HAS_CORRELATION_ID | HAS_CAUSATION_ID) != 0 {
+        return Err(HEADER_FLAGS.damaged("0 to 3", flags.to_string()));
+    }
+    for (field, flag) in [(CORRELATION_ID, HAS_CORRELATION_ID), (CAUSATION_ID, HAS_CAUSATION_ID)] {
+        if flags & flag == 0 {
+            field.zeros(fixed)?;
+        }
+    }
+    Ok(())
 }
 
-/// Topic and payload type. Two texts are UTF-8 if both together are, and the second begins with a character: one check is
-/// cheaper than two.
-fn split_texts(texts: &[u8], topic_len: usize) -> Result<(&str, &str), FormatError> {
-    decode_text(texts, FIXED_LEN)?
-        .split_at_checked(topic_len)
-        .ok_or_else(|| FormatError::damaged(FIXED_LEN + topic_len, "the first byte of a character", "a later one"))
+/// A text that was checked when its body was read.
+#[inline]
+fn text(bytes: Option<&[u8]>) -> &str {
+    bytes.and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
+/// Checks that bytes are UTF-8. Most texts are ASCII, which is found out faster.
+#[inline]
+fn check_text(bytes: &[u8], offset: usize) -> Result<(), FormatError> {
+    if bytes.is_ascii() {
+        return Ok(());
+    }
+    match str::from_utf8(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(FormatError::damaged(offset + error.valid_up_to(), "UTF-8", "another byte")),
+    }
+}
+
+/// Checks topic and payload type. Two texts are UTF-8 if both together are, and the second begins with a character: one
+/// check is cheaper than two.
+#[inline]
+fn check_texts(texts: &[u8], topic_len: usize) -> Result<(), FormatError> {
+    check_text(texts, FIXED_LEN)?;
+    // The bytes of a character behind its first one begin with the bits 10.
+    match texts.get(topic_len) {
+        Some(byte) if byte & 0b1100_0000 == 0b1000_0000 => {
+            Err(FormatError::damaged(FIXED_LEN + topic_len, "the first byte of a character", "a later one"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[inline]
 fn check_keys(section: &[u8], count: u8) -> Result<(), FormatError> {
     if usize::from(count) > KEYS_PER_ENTRY_MAX {
         return Err(FormatError::damaged(0, format!("at most {KEYS_PER_ENTRY_MAX} keys"), count.to_string()));
@@ -319,7 +368,7 @@ fn check_keys(section: &[u8], count: u8) -> Result<(), FormatError> {
         let Some(text) = reader.take(len).filter(|_| len <= KEY_LEN_MAX) else {
             return Err(KEY_LEN.damaged(format!("at most {KEY_LEN_MAX} and within the key section"), len.to_string()).shifted(start));
         };
-        decode_text(text, start + KEY_HEADER_LEN)?;
+        check_text(text, start + KEY_HEADER_LEN)?;
     }
     if reader.rest().is_empty() {
         Ok(())
@@ -398,7 +447,7 @@ mod tests {
         for_each_bit_flip(&bytes, |flipped, what| {
             let Ok(parts) = EntryParts::decode(flipped) else { return };
             let keys_changed = hash_and_keys(flipped) != hash_and_keys(&bytes);
-            assert!(parts.hash(42) != parts.entry_hash || keys_changed, "{what} went unnoticed");
+            assert!(parts.hash(42) != parts.entry_hash() || keys_changed, "{what} went unnoticed");
         });
     }
 
@@ -438,7 +487,7 @@ mod tests {
         for field in [PAYLOAD_LEN, KEYS_LEN, TOPIC_LEN, PAYLOAD_TYPE_LEN] {
             let own = field.u32(&body(&append())).unwrap();
             for value in [0, own - 1, own + 1, own + 8, 1 << 16, 1 << 24, 1 << 31, u32::MAX] {
-                let result = EntryParts::decode(&forged(field, &value.to_le_bytes())).map(|parts| parts.hash(42) == parts.entry_hash);
+                let result = EntryParts::decode(&forged(field, &value.to_le_bytes())).map(|parts| parts.hash(42) == parts.entry_hash());
                 assert!(!matches!(result, Ok(true)), "{} {value}", field.name);
             }
             for value in [1 << 31, u32::MAX] {
@@ -512,13 +561,13 @@ mod tests {
             let parts = EntryParts::decode(&bytes).unwrap();
             prop_assert!(parts.payload_offset.is_multiple_of(8));
             prop_assert_eq!(&bytes[parts.payload_offset..], &payload);
-            prop_assert_eq!(parts.hash(42), parts.entry_hash);
-            prop_assert_eq!(usize::from(parts.key_count), append.index_keys.len());
+            prop_assert_eq!(parts.hash(42), parts.entry_hash());
+            prop_assert_eq!(usize::from(parts.key_count()), append.index_keys.len());
             let expected: Vec<_> = append.index_keys.iter().map(|key| (key.kind.code(), key.key.as_str())).collect();
             prop_assert_eq!(parts.keys().collect::<Vec<_>>(), expected);
-            prop_assert_eq!(hash_and_keys(&bytes), Some((&parts.entry_hash, parts.keys)));
+            prop_assert_eq!(hash_and_keys(&bytes), Some((&parts.entry_hash(), parts.keys)));
             let (ts_init, keys) = time_and_keys(&bytes).unwrap();
-            prop_assert_eq!((ts_init, keys.collect::<Vec<_>>()), (parts.ts_init, parts.key_bytes().collect::<Vec<_>>()));
+            prop_assert_eq!((ts_init, keys.collect::<Vec<_>>()), (parts.ts_init(), parts.key_bytes().collect::<Vec<_>>()));
             prop_assert_eq!(&parts.to_entry(42, Bytes::copy_from_slice(parts.payload)), &append.entry);
         }
 
@@ -535,7 +584,7 @@ mod tests {
             let _ = hash_and_keys(&bytes);
             let _ = time_and_keys(&bytes).map(|(_, keys)| keys.count());
             if let Ok(parts) = EntryParts::decode(&bytes) {
-                prop_assert_eq!(parts.keys().count(), usize::from(parts.key_count));
+                prop_assert_eq!(parts.keys().count(), usize::from(parts.key_count()));
             }
         }
     }

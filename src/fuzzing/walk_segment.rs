@@ -410,7 +410,7 @@ impl Trial {
         for offset in self.probes {
             let seen = self.probe(slice, offset);
             assert_eq!(self.probe(by_position, offset), seen, "a frame is judged otherwise in a file than in memory");
-            let _ = read_entry(by_position, &self.salt, offset, 1, true).map(|found| found.parts.entry_hash);
+            let _ = read_entry(by_position, &self.salt, offset, 1, true).map(|found| found.parts.entry_hash());
         }
     }
 

@@ -62,7 +62,7 @@ impl IndexCollector {
 impl RecordVisitor for IndexCollector {
     fn record(&mut self, frame: &Frame<'_>, parts: Option<&EntryParts<'_>>) {
         if let Some(parts) = parts {
-            self.max_ts_init = self.max_ts_init.max(parts.ts_init);
+            self.max_ts_init = self.max_ts_init.max(parts.ts_init());
             self.pending.entry(&self.salt, frame.header.seq, frame.offset, self.max_ts_init, parts.key_bytes());
         }
     }

@@ -36,7 +36,7 @@ pub(crate) struct CheckedEntry<'w> {
 
 /// Whether an entry has the hash that is stored with it.
 pub(crate) fn hash_is_right(parts: &EntryParts<'_>, seq: u64) -> bool {
-    parts.hash(seq) == parts.entry_hash || SeededBug::EntryHashUnchecked.is_on()
+    parts.hash(seq) == parts.entry_hash() || SeededBug::EntryHashUnchecked.is_on()
 }
 
 /// Reads the entry whose frame stands at `offset`, its hash computed again if `with_hash` is set.

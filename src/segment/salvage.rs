@@ -53,7 +53,7 @@ impl Salvage {
             if header.kind == Kind::ENTRY {
                 salvage.entries.push(Found { seq: header.seq, offset });
                 if let Some(parts) = body.and_then(|body| EntryParts::decode(body).ok()) {
-                    salvage.max_ts_init = salvage.max_ts_init.max(Some(parts.ts_init));
+                    salvage.max_ts_init = salvage.max_ts_init.max(Some(parts.ts_init()));
                 }
             } else if header.kind == Kind::ANCHOR && body.is_some() {
                 anchor = Some((offset, offset + header.frame_len()));

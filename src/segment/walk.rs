@@ -92,6 +92,7 @@ impl fmt::Display for StopReason {
 }
 
 /// Judges the bytes at `offset` as a frame.
+#[inline]
 pub(crate) fn frame_at<'w>(window: &'w mut Window<'_>, salt: &Salt, offset: u64) -> Result<FrameStep<'w>, EventStoreError> {
     let Some(bytes) = window.get(offset, HEADER_LEN)? else {
         return Ok(FrameStep::None(StopReason::Unwritten));
@@ -271,7 +272,7 @@ impl<'a> BatchWalk<'a> {
             }
             state.seq = next_seq;
             if let Some(parts) = &parts {
-                state.max_ts_init = state.max_ts_init.max(parts.ts_init);
+                state.max_ts_init = state.max_ts_init.max(parts.ts_init());
             }
             if kind == Kind::ANCHOR {
                 state.anchor = Some(Position { ordinal: self.ordinal, offset });

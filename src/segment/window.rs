@@ -75,6 +75,7 @@ impl<'a> Window<'a> {
     }
 
     /// The bytes `offset..offset + len`, or `None` where they are not all there.
+    #[inline]
     pub(crate) fn get(&mut self, offset: u64, len: usize) -> Result<Option<&[u8]>, EventStoreError> {
         let Some(end) = offset.checked_add(len as u64).filter(|end| *end <= self.len) else {
             return Ok(None);
@@ -153,6 +154,7 @@ impl<'a> Window<'a> {
     }
 }
 
+#[inline]
 fn range(bytes: &[u8], offset: u64, len: usize) -> Option<&[u8]> {
     let from = usize::try_from(offset).ok()?;
     bytes.get(from..from.checked_add(len)?)

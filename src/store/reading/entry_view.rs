@@ -42,19 +42,19 @@ impl<'a> EntryView<'a> {
     /// The hash that is stored with the entry.
     #[must_use]
     pub fn entry_hash(&self) -> EntryHash {
-        EntryHash(self.parts.entry_hash)
+        EntryHash(self.parts.entry_hash())
     }
 
     /// When the message came into being.
     #[must_use]
     pub fn ts_init(&self) -> UnixNanos {
-        UnixNanos::new(self.parts.ts_init)
+        UnixNanos::new(self.parts.ts_init())
     }
 
     /// When the message was handed to the log.
     #[must_use]
     pub fn ts_publish(&self) -> UnixNanos {
-        UnixNanos::new(self.parts.ts_publish)
+        UnixNanos::new(self.parts.ts_publish())
     }
 
     /// The ids that tie the entry to others.
@@ -66,13 +66,13 @@ impl<'a> EntryView<'a> {
     /// The topic that the message was published under.
     #[must_use]
     pub fn topic(&self) -> &'a str {
-        self.parts.topic
+        self.parts.topic()
     }
 
     /// The name of the message's type.
     #[must_use]
     pub fn payload_type(&self) -> &'a str {
-        self.parts.payload_type
+        self.parts.payload_type()
     }
 
     /// The message's bytes. They begin at a multiple of eight in the file, and in memory where the segment is mapped.
@@ -102,7 +102,7 @@ impl<'a> EntryView<'a> {
     /// # Errors
     /// [`EventStoreError::HashMismatch`].
     pub fn check_hash(&self) -> Result<(), EventStoreError> {
-        if self.is_checked || self.parts.hash(self.seq) == self.parts.entry_hash {
+        if self.is_checked || self.parts.hash(self.seq) == self.parts.entry_hash() {
             return Ok(());
         }
         Err(EventStoreError::HashMismatch { seq: self.seq })

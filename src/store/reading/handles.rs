@@ -321,6 +321,11 @@ pub(crate) struct Handles {
 impl Handles {
     pub(crate) fn get(&self, context: &HandleContext<'_>, segment: &ReadSegment) -> Result<Arc<Handle>, EventStoreError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((ordinal, handle)) = open.last()
+            && *ordinal == segment.ordinal
+        {
+            return Ok(handle.clone());
+        }
         if let Some(index) = open.iter().position(|(ordinal, _)| *ordinal == segment.ordinal) {
             let found = open.remove(index);
             let handle = found.1.clone();

@@ -130,7 +130,7 @@ impl RecordVisitor for HashCheck {
         if self.enabled
             && self.pending.is_none()
             && let Some(parts) = parts
-            && parts.hash(frame.header.seq) != parts.entry_hash
+            && parts.hash(frame.header.seq) != parts.entry_hash()
         {
             self.pending = Some(frame.header.seq);
         }
