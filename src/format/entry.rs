@@ -183,7 +183,7 @@ impl<'a> EntryParts<'a> {
     /// The entry as a value. `payload` holds the payload, shared or copied as the caller likes.
     ///
     /// Topic and payload type are interned for good, so that the hash should have been found right before.
-    pub(crate) fn to_entry(&self, seq: u64, payload: Bytes) -> EventStoreEntry {
+    pub(crate) fn to_entry(self, seq: u64, payload: Bytes) -> EventStoreEntry {
         debug_assert!(payload == self.payload, "the payload of another entry");
         EventStoreEntry {
             entry_hash: EntryHash(self.entry_hash()),
