@@ -162,6 +162,7 @@ fn limits_by_name() -> BTreeMap<&'static str, Limit> {
         ("UNSYNCED_LEN_MAX", Number(limits::UNSYNCED_LEN_MAX)),
         ("UNSYNCED_LEN_DEFAULT", Number(limits::UNSYNCED_LEN_DEFAULT)),
         ("OPEN_SEGMENTS_MAX", number(limits::OPEN_SEGMENTS_MAX)),
+        ("CHAIN_RUNS_MAX", number(limits::CHAIN_RUNS_MAX)),
         ("READ_CHUNK_LEN", number(limits::READ_CHUNK_LEN)),
         ("WATERMARK_IDLE", Time(limits::WATERMARK_IDLE)),
         ("WATERMARK_SYNC_EVERY", Time(limits::WATERMARK_SYNC_EVERY)),
