@@ -216,7 +216,13 @@ impl Recorder<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tapelog::{MemoryBackend, ReadPath, ScanDirection, Verifier};
+    use std::ops::ControlFlow;
+    use std::time::Duration;
+
+    use tapelog::{
+        Check, EventStoreReader, FollowOptions, Follower, MemoryBackend, ReadPath, ReaderOptions, RunReader, ScanDirection, Verifier,
+        Visibility,
+    };
 
     use super::*;
 
@@ -312,5 +318,58 @@ mod tests {
         assert_eq!(manifest.end_ts_init.map(|time| time.as_u64()), Some(1_703_548_799_446_821_072));
         let report = Verifier::new(Box::new(disk)).verify().unwrap();
         assert!(report.is_clean(), "{report:?}");
+    }
+
+    #[test]
+    fn a_whole_day_is_read_alike_in_every_way() {
+        let Some(file) = file() else { return };
+        let base = tempfile::tempdir().unwrap();
+        let mut store = SegmentBackend::builder(base.path()).segment_len(1 << 20).build().unwrap();
+        record(&file, &mut store, "instance", Some("day".to_owned())).unwrap();
+        let all = store.scan_range(1, u64::MAX, ScanDirection::Forward).unwrap();
+        let folder = store.run_path("instance", "day");
+        for read_path in [ReadPath::Map, ReadPath::Positional] {
+            let options = ReaderOptions { read_path, ..ReaderOptions::default() };
+            let reader = RunReader::open_with(&folder, options).unwrap();
+            assert!(reader.segments().len() > 10);
+            assert!(reader.entries(.., ScanDirection::Forward).map(|item| item.unwrap()).eq(all.iter().cloned()));
+            assert!(reader.entries(.., ScanDirection::Reverse).map(|item| item.unwrap()).eq(all.iter().rev().cloned()));
+            for direction in [ScanDirection::Forward, ScanDirection::Reverse] {
+                let mut seen = 0_u64;
+                reader
+                    .visit(.., direction, Check::Crc, |view| {
+                        assert_eq!(view.to_entry().unwrap(), all[usize::try_from(view.seq()).unwrap() - 1]);
+                        seen += 1;
+                        ControlFlow::<()>::Continue(())
+                    })
+                    .unwrap();
+                assert_eq!(seen, 68_792);
+            }
+            for entry in all.iter().step_by(331) {
+                assert_eq!(reader.entry(entry.seq).unwrap().as_ref(), Some(entry));
+                let first = all.iter().find(|other| other.ts_init >= entry.ts_init).map(|other| other.seq);
+                assert_eq!(reader.first_at_or_after(entry.ts_init).unwrap(), first);
+            }
+            let mut keys = 0;
+            reader
+                .for_each_index_key(IndexKind::VenueOrderId, |key, seq| {
+                    if keys % 97 == 0 {
+                        assert_eq!(reader.lookup(IndexKind::VenueOrderId, key), Ok(Some(seq)));
+                    }
+                    keys += 1;
+                    ControlFlow::<()>::Continue(())
+                })
+                .unwrap();
+            assert_eq!(keys, store.iter_index_keys(IndexKind::VenueOrderId).unwrap().len());
+        }
+        let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+        let mut tail = store.reader().unwrap().tail(1, Visibility::Durable);
+        for entry in &all {
+            assert_eq!(follower.next_entry(Duration::ZERO).unwrap().as_ref(), Some(entry));
+            assert_eq!(tail.next_entry(Duration::ZERO).unwrap().as_ref(), Some(entry));
+        }
+        assert_eq!((follower.next_entry(Duration::ZERO), tail.next_entry(Duration::ZERO)), (Ok(None), Ok(None)));
+        let through_the_trait = EventStoreReader::new(store);
+        assert!(through_the_trait.scan_range(1, u64::MAX, ScanDirection::Forward).map(|item| item.unwrap()).eq(all));
     }
 }
