@@ -194,13 +194,7 @@ impl RunReader {
     ) -> Result<Option<B>, EventStoreError> {
         let (bound, _) = self.view.sample(self.visibility);
         let mut broken = None;
-        let _ = self.view.visit(ends(range), bound, direction, check, |view| match visit(view) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(value) => {
-                broken = Some(value);
-                ControlFlow::Break(())
-            }
-        })?;
+        let _ = self.view.visit(ends(range), bound, direction, check, |view| kept(visit(view), &mut broken))?;
         Ok(broken)
     }
 
@@ -265,13 +259,7 @@ impl RunReader {
     ) -> Result<Option<B>, EventStoreError> {
         let mut broken = None;
         let bound = self.view.sample(self.visibility).0;
-        let _ = self.view.for_each_first_key(kind.code(), bound, |key, seq| match visit(key, seq) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(value) => {
-                broken = Some(value);
-                ControlFlow::Break(())
-            }
-        })?;
+        let _ = self.view.for_each_first_key(kind.code(), bound, |key, seq| kept(visit(key, seq), &mut broken))?;
         Ok(broken)
     }
 
@@ -304,6 +292,17 @@ impl RunReader {
     #[must_use]
     pub fn tail(&self, from: u64, visibility: Visibility) -> Tail {
         Tail::new(self.clone().with_visibility(visibility), from)
+    }
+}
+
+/// Keeps what a visitor broke off with.
+fn kept<B>(flow: ControlFlow<B>, broken: &mut Option<B>) -> ControlFlow<()> {
+    match flow {
+        ControlFlow::Continue(()) => ControlFlow::Continue(()),
+        ControlFlow::Break(value) => {
+            *broken = Some(value);
+            ControlFlow::Break(())
+        }
     }
 }
 
