@@ -123,6 +123,8 @@ impl RunChain {
             if let Some(broken) = run.reader.visit(.., direction, check, |view| visit(run, view))? {
                 return Ok(Some(broken));
             }
+            // However long the chain is, the files of one run are open at a time.
+            run.reader.close_files();
         }
         Ok(None)
     }
@@ -141,6 +143,7 @@ impl RunChain {
             if let Some(seq) = run.reader.lookup(kind, key)? {
                 return Ok(Some((run, seq)));
             }
+            run.reader.close_files();
         }
         Ok(None)
     }
@@ -154,6 +157,7 @@ impl RunChain {
             if let Some(seq) = run.reader.first_at_or_after(ts_init)? {
                 return Ok(Some((run, seq)));
             }
+            run.reader.close_files();
         }
         Ok(None)
     }

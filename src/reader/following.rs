@@ -57,8 +57,8 @@ pub(crate) struct Polled {
 /// What is known to be durable.
 struct Known {
     commit_no: u64,
-    /// The last segment that holds some of it.
-    ordinal: u32,
+    /// Where it ends.
+    end: Position,
     sealed: Option<Box<RunManifest>>,
 }
 
@@ -110,7 +110,7 @@ impl Following {
             return Ok(());
         }
         let known = self.known()?;
-        let last = if self.visibility == Visibility::Written { u32::MAX } else { known.ordinal };
+        let last = if self.visibility == Visibility::Written { u32::MAX } else { known.end.ordinal };
         for listed in list_segments(&*self.storage, &self.folder)?.iter().rev().filter(|listed| listed.ordinal <= last) {
             let Some(file) = open_segment(&*self.storage, &self.folder, listed.ordinal)? else { continue };
             let base = read_open(&mut file.look(), &self.identity, listed.ordinal)?;
@@ -168,7 +168,7 @@ impl Following {
     fn known(&mut self) -> Result<Known, EventStoreError> {
         let witnessed = watermark_file::read(&*self.storage, &self.folder, &self.identity)?;
         if let Some(tip) = witnessed.tip.filter(|tip| tip.state.commit_no > self.tip.state.commit_no) {
-            return Ok(Known { commit_no: tip.state.commit_no, ordinal: tip.position.ordinal, sealed: None });
+            return Ok(Known { commit_no: tip.state.commit_no, end: tip.position, sealed: None });
         }
         // Nothing new: the run may have been sealed, by which MANIFEST becomes longer.
         let path = self.folder.join(file_name::MANIFEST);
@@ -187,15 +187,16 @@ impl Following {
                 FoundManifest::Missing => {}
             }
         }
-        let Position { ordinal, .. } = witnessed.tip.map_or(self.tip.position, |tip| tip.position);
-        Ok(Known { commit_no: witnessed.tip.map_or(0, |tip| tip.state.commit_no), ordinal, sealed: None })
+        let known = witnessed.tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
+        Ok(Known { commit_no: known.0, end: known.1, sealed: None })
     }
 
     fn known_of_seal(&self, section: &SealSection) -> Known {
         // Of a damaged run the batches up to the break are whole.
         let commit_no = section.damage.as_ref().map_or(section.last_commit_no, |damage| damage.end_commit_no);
-        let ordinal = section.segments.last().map_or(u32::MAX, |segment| segment.ordinal);
-        Known { commit_no, ordinal, sealed: Some(Box::new(sealed_manifest(&self.identity.manifest, section))) }
+        let last = section.segments.last();
+        let end = last.map_or(Position { ordinal: u32::MAX, offset: 0 }, |last| Position { ordinal: last.ordinal, offset: last.len });
+        Known { commit_no, end, sealed: Some(Box::new(sealed_manifest(&self.identity.manifest, section))) }
     }
 
     fn is_at_bound(&self, known: &Known) -> bool {
@@ -213,7 +214,14 @@ impl Following {
         if here > 0 && !self.is_at_bound(known) {
             let Some(file) = self.take_file(here)? else { return Ok(None) };
             let Tip { state, position } = self.tip;
-            let walk = BatchWalk::resume(file.scan(), self.identity.salt(here), self.identity.stream, here, state, position.offset);
+            let walk = BatchWalk::resume(
+                self.window(&file, here, known),
+                self.identity.salt(here),
+                self.identity.stream,
+                here,
+                state,
+                position.offset,
+            );
             stop = self.batches(walk, here, known, check, visit, polled)?;
             self.file = Some((here, file));
         }
@@ -222,7 +230,15 @@ impl Following {
             let Some(file) = self.take_file(ordinal)? else { return Ok(stop) };
             let Tip { state, position } = self.tip;
             let salt = self.identity.salt(ordinal);
-            let opened = BatchWalk::open(file.scan(), salt, self.identity.stream, ordinal, state, position, &self.identity.opening)?;
+            let opened = BatchWalk::open(
+                self.window(&file, ordinal, known),
+                salt,
+                self.identity.stream,
+                ordinal,
+                state,
+                position,
+                &self.identity.opening,
+            )?;
             let walk = match opened {
                 Ok(walk) => walk,
                 Err((offset, reason)) => return Ok(stop.or(Some((ordinal, offset, reason)))),
@@ -235,6 +251,15 @@ impl Following {
             stop = stopped;
         }
         Ok(None)
+    }
+
+    /// A view of as much of a segment as may be read: a poll reads what is new, and little more.
+    fn window<'f>(&self, file: &'f SegmentFile, ordinal: u32, known: &Known) -> Window<'f> {
+        if self.visibility == Visibility::Written && known.sealed.is_none() {
+            return file.look();
+        }
+        let len = if ordinal == known.end.ordinal { file.len.min(known.end.offset) } else { file.len };
+        Window::over_file(&*file.file, len, &file.path)
     }
 
     /// Follows the batches of one segment and shows their entries.

@@ -287,6 +287,12 @@ impl RunReader {
         self.view.anchors(self.visibility)
     }
 
+    /// Closes the files that are held open for reading, at most 64 with as many maps. They are opened again when they are
+    /// needed; payloads that share a map keep it.
+    pub fn close_files(&self) {
+        self.view.set.close_files();
+    }
+
     /// Waits for entries from `from` on, as this process writes them. Of a run that it does not write, what there is
     /// is shown, and then that it ended.
     #[must_use]
