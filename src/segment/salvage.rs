@@ -4,11 +4,17 @@
 //! was written there by this segment's writer. A number is written once in the life of a run, so
 //! such an entry is the one that was acknowledged, whatever is damaged around it. An anchor has no
 //! number of its own: only the commit right behind it tells whether it was acknowledged.
+//!
+//! An edit that repairs the checksums next to it passes for an entry all the same. Where a batch is
+//! there from its beginning to its commit, the root in that commit tells; which record was edited it
+//! does not.
 
 use crate::error::EventStoreError;
 use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
-use crate::format::frame::Kind;
+use crate::format::frame::{FrameHeader, Kind};
+use crate::format::open::Open;
+use crate::format::root::RootHasher;
 use crate::format::salt::Salt;
 use crate::segment::look_ahead::look_ahead;
 use crate::segment::tip::FIRST_FRAME;
@@ -19,6 +25,30 @@ use crate::segment::window::Window;
 pub(crate) struct Found {
     pub(crate) seq: u64,
     pub(crate) offset: u64,
+    /// Whether the commit of its batch says that the records were others.
+    pub(crate) contradicted: bool,
+}
+
+/// A batch of which every frame so far was valid and stood right behind the one before.
+struct Unbroken {
+    /// Where its next frame begins.
+    end: u64,
+    root: RootHasher,
+    /// The first of its entries, by its place among those that were found.
+    first: usize,
+}
+
+impl Unbroken {
+    fn behind(end: u64, root: &[u8; 32], first: usize) -> Self {
+        Self { end, root: RootHasher::new(root), first }
+    }
+
+    /// The batch with the next record; none where this is no record that can be told.
+    fn with(mut self, header: &FrameHeader, body: &[u8], end: u64) -> Option<Self> {
+        let counts = header.kind == Kind::GENESIS || header.kind.is_record() && self.root.record(header.kind, header.seq, body);
+        self.end = end;
+        counts.then_some(self)
+    }
 }
 
 /// An anchor that was found behind damage, with its commit.
@@ -45,22 +75,37 @@ impl Salvage {
         let mut salvage = Self::default();
         // The last anchor without its commit yet, and where that would begin.
         let mut anchor = None;
+        let mut batch: Option<Unbroken> = None;
         look_ahead(window, salt, FIRST_FRAME, |offset, header, body| {
+            let end = offset + header.frame_len();
             let anchor_before = anchor.take().filter(|(_, end)| *end == offset).map(|(anchor, _)| anchor);
+            let batch_before = batch.take().filter(|batch| batch.end == offset).zip(body);
+            let commit = (header.kind == Kind::COMMIT).then_some(body).flatten();
+            let commit = commit.and_then(|body| Commit::decode_body(body, salt, offset, header.seq).ok());
+            if let Some(commit) = &commit {
+                if let Some((mut before, _)) = batch_before
+                    && before.root.finish(commit.commit_no, commit.count) != commit.root
+                {
+                    salvage.entries.iter_mut().skip(before.first).for_each(|found| found.contradicted = true);
+                }
+                batch = Some(Unbroken::behind(end, &commit.root, salvage.entries.len()));
+            } else if header.kind == Kind::OPEN {
+                let open = body.and_then(|body| Open::decode_body(body).ok());
+                batch = open.map(|open| Unbroken::behind(end, &open.base.root, salvage.entries.len()));
+            } else if let Some((before, body)) = batch_before {
+                batch = before.with(header, body, end);
+            }
             if header.seq > seq_max {
                 return;
             }
             if header.kind == Kind::ENTRY {
-                salvage.entries.push(Found { seq: header.seq, offset });
+                salvage.entries.push(Found { seq: header.seq, offset, contradicted: false });
                 if let Some(parts) = body.and_then(|body| EntryParts::decode(body).ok()) {
                     salvage.max_ts_init = salvage.max_ts_init.max(Some(parts.ts_init()));
                 }
             } else if header.kind == Kind::ANCHOR && body.is_some() {
-                anchor = Some((offset, offset + header.frame_len()));
-            } else if header.kind == Kind::COMMIT
-                && let Some(Ok(commit)) = body.map(|body| Commit::decode_body(body, salt, offset, header.seq))
-                && let Some(offset) = anchor_before
-            {
+                anchor = Some((offset, end));
+            } else if let Some((commit, offset)) = commit.zip(anchor_before) {
                 salvage.anchors.push(FoundAnchor { commit_no: commit.commit_no, offset });
             }
         })?;
@@ -99,6 +144,7 @@ impl Salvage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::frame::{HEADER_LEN, stamp_frame};
     use crate::segment::testing::{Written, path, salt};
 
     #[test]
@@ -115,6 +161,30 @@ mod tests {
         assert_eq!(salvage.newest_anchor(2), Some(written.batches[1].0));
         assert_eq!(salvage.newest_anchor(1), None, "the first commit was acknowledged, and the anchor's was not");
         assert_eq!(salvage.max_ts_init, Some(998), "the damaged entry had the largest");
+    }
+
+    #[test]
+    fn a_commit_contradicts_the_entries_of_its_own_batch_and_of_no_other() {
+        let mut written = Written::new();
+        written.entries(&[100; 2]).entries(&[100; 2]).entries(&[100; 2]);
+        let whole = written.padded(16 << 10);
+        let contradicted = |bytes: &[u8]| {
+            let salvage = Salvage::collect(&mut Window::over_slice(bytes, path()), &salt(), 6).unwrap();
+            salvage.seqs().filter(|found| found.contradicted).map(|found| found.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(contradicted(&whole), [0; 0]);
+        let mut edited = whole.clone();
+        let offset = written.batches[1].0;
+        let at = usize::try_from(offset).unwrap();
+        let header = FrameHeader::decode(&edited[at..], &salt(), offset).unwrap();
+        let frame = &mut edited[at..at + HEADER_LEN + header.body_len as usize];
+        let key = frame.windows(3).position(|bytes| bytes == b"O-1").unwrap();
+        frame[key] = b'X';
+        stamp_frame(frame, &salt(), offset, header.kind, header.seq);
+        assert_eq!(contradicted(&edited), [3, 4]);
+        // With the commit before it damaged, nothing says what the batch hangs on.
+        edited[at - 8] ^= 1;
+        assert_eq!(contradicted(&edited), [0; 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod answers;
 pub mod choose;
+pub mod edited;
 pub mod forged;
 pub mod image;
 pub mod injury;

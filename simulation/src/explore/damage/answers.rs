@@ -1,7 +1,10 @@
 //! What a store answers of a damaged run: what was given, or an error that says so.
 
+use std::collections::BTreeMap;
+
 use tapelog::{EventStore, EventStoreError, IndexKind, ScanDirection, SegmentBackend, SnapshotAnchor};
 
+use crate::explore::damage::edited::EditedKeys;
 use crate::log::RunLog;
 
 /// What the answers of a store are held against.
@@ -14,8 +17,9 @@ pub struct Expected<'a> {
     pub is_intact: &'a dyn Fn(u64) -> bool,
     /// Whether a sector cannot be read, so that an error of the disk is an answer.
     pub unreadable: bool,
-    /// Whether entries were edited and their checksums repaired, so that only a walk tells their keys from those given.
-    pub keys_edited: bool,
+    /// The keys that the entries have now, where some were edited and their checksums repaired: only a walk tells them
+    /// from those given.
+    pub edited: Option<&'a EditedKeys>,
     /// The newest anchor, where the store does not say that the run is damaged.
     pub anchor: Option<Option<&'a SnapshotAnchor>>,
 }
@@ -105,12 +109,15 @@ impl Expected<'_> {
 
     fn ask_keys(&self, store: &SegmentBackend, kind: IndexKind, answers: &mut Answers) -> Result<(), String> {
         let high_watermark = answers.high_watermark;
-        for (key, first) in self.log.first_keys(kind, u64::MAX) {
+        // A key that was never given, and that an edit has made, has no first entry among those given.
+        let mut keys: BTreeMap<&str, u64> = self.edited.iter().flat_map(|edited| edited.texts(kind)).map(|key| (key, u64::MAX)).collect();
+        keys.extend(self.log.first_keys(kind, u64::MAX));
+        for (key, first) in keys {
+            let given = Some(first).filter(|first| *first <= high_watermark);
             match store.lookup(kind, key) {
-                Ok(Some(found)) if found == first && first <= high_watermark => {}
-                Ok(None) if first > high_watermark => {}
-                Ok(_) if self.keys_edited => {}
-                Ok(found) => return Err(format!("the key {key} is found at {found:?}, and was first given at {first}")),
+                Ok(found) if found == given => {}
+                Ok(Some(found)) if self.edited.is_some_and(|edited| edited.first(kind, key, high_watermark) == Some(found)) => {}
+                Ok(found) => return Err(format!("the key {key} is found at {found:?}, and was first given at {given:?}")),
                 Err(error) => self.refuse(&format!("the key {key}"), &error, answers)?,
             }
         }
@@ -120,18 +127,21 @@ impl Expected<'_> {
             Err(error) => self.refuse("a key that was never given", &error, answers)?,
         }
         match store.iter_index_keys(kind) {
-            Ok(mut found) => {
-                found.sort();
-                if self.keys_edited {
-                    return Ok(());
-                }
-                if found.iter().map(|(key, seq)| (key.as_str(), *seq)).ne(self.log.first_keys(kind, high_watermark)) {
-                    return Err(format!("the keys of {kind} are not those given: {found:?}"));
-                }
-                Ok(())
-            }
+            Ok(found) => self.check_keys(kind, &found, high_watermark),
             Err(error) => self.refuse(&format!("the list of keys of {kind}"), &error, answers),
         }
+    }
+
+    /// Checks a list of keys: those given, or all of those that the entries have now.
+    fn check_keys(&self, kind: IndexKind, found: &[(String, u64)], high_watermark: u64) -> Result<(), String> {
+        let mut sorted: Vec<_> = found.iter().map(|(key, seq)| (key.as_str(), *seq)).collect();
+        sorted.sort_unstable();
+        let is_given = sorted.iter().copied().eq(self.log.first_keys(kind, high_watermark));
+        let edited = self.edited.and_then(|edited| edited.firsts(kind, high_watermark));
+        if is_given || edited.is_some_and(|edited| sorted.into_iter().eq(edited)) {
+            return Ok(());
+        }
+        Err(format!("the keys of {kind} are not those given: {found:?}"))
     }
 
     fn ask_anchor(&self, store: &SegmentBackend, answers: &mut Answers) -> Result<(), String> {

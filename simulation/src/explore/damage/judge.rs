@@ -5,6 +5,7 @@ use tapelog::{EventStoreError, RecoveredState, RecoveryReport, SegmentBackend};
 use crate::disk::SimulatedDisk;
 use crate::engine::store_over;
 use crate::explore::damage::answers::{Answers, Expected};
+use crate::explore::damage::edited::EditedKeys;
 use crate::explore::damage::image::{Image, read_run};
 use crate::explore::damage::injury::Injured;
 use crate::explore::damage::place;
@@ -126,12 +127,14 @@ impl<'a> Case<'a> {
     pub fn ask(&self, store: &SegmentBackend, end: Option<u64>) -> Result<Answers, String> {
         let end = end.and_then(|end| usize::try_from(end).ok());
         let is_intact = |seq| self.is_intact(seq);
+        let edited = self.after.as_ref().filter(|_| self.edited.keys);
+        let edited = edited.map(|run| EditedKeys::read(run, &self.log.manifest.run_id, &self.injured.files));
         let expected = Expected {
             log: self.log,
             least_seq: self.witnessed_seq,
             is_intact: &is_intact,
             unreadable: self.unreadable,
-            keys_edited: self.edited.keys,
+            edited: edited.as_ref(),
             anchor: end.map(|end| self.log.anchor_at(end)),
         };
         expected.ask(store)

@@ -1,5 +1,7 @@
 //! What each class of damage leads to, on one small run; cases that once broke a promise; and a seeded share.
 
+use tapelog::IndexKind;
+
 use super::*;
 use crate::explore::damage::table::{Row, Way};
 
@@ -252,6 +254,55 @@ fn a_slot_that_contradicts_the_log_is_noted() {
     assert_eq!(opened, Err(tapelog::EventStoreError::CrashedPredecessor));
     let report = store.recovery().unwrap();
     assert!(report.notes.iter().any(|note| note.contains("of WATERMARK contradicts the log at commit")), "{report}");
+}
+
+/// A run that is damaged was looked through entry by entry, and those whose keys an edit had made unreadable were passed over.
+#[test]
+fn no_key_is_found_or_missed_past_an_entry_whose_keys_cannot_be_read() {
+    for case in [
+        "synced:at-once/831026/small#1 % killed % forged run-1/00000001.seg key 1 23",
+        "synced:at-once/967670/large#2 % killed % forged run-1/00000001.seg key 1 38",
+    ] {
+        assert_eq!(replay(&case.parse().unwrap(), &mut DamageTable::default()), Ok(true), "{case}");
+    }
+}
+
+/// The only entry with a key had another one after an edit, and a look-up of the key said that there was none.
+#[test]
+fn a_key_of_a_batch_that_its_commit_contradicts_is_refused() {
+    let case = "synced:seeded/60559/large#1 % killed % forged run-1/00000001.seg key 1 55";
+    assert_eq!(replay(&case.parse().unwrap(), &mut DamageTable::default()), Ok(true));
+}
+
+/// Two entries with one key stood in each other's place, each with its own number, and the index led to the later one.
+#[test]
+fn an_exchange_of_entries_with_one_key_does_not_make_the_later_one_the_first() {
+    for case in [
+        "buffered:at-once/92998/jumbo#1,seal#2 % killed % forged run-1/00000001.seg exchanged 1 62",
+        "buffered:at-once/822129/large#2,roll#5 % killed % forged run-1/00000001.seg exchanged 1 42",
+    ] {
+        assert_eq!(replay(&case.parse().unwrap(), &mut DamageTable::default()), Ok(true), "{case}");
+    }
+}
+
+#[test]
+fn an_answer_by_an_edited_key_is_right_where_the_entry_is_the_first_that_has_it() {
+    let image = image("synced:never/1/small#1,small#2,small#3");
+    let edited_keys = |byte: usize| {
+        let mut injured = Injured::of(&image);
+        let forged = Damage::Forged { file: "run-1/00000001.seg".to_owned(), forgery: Forgery::Key, commit_no: 1, nth: byte };
+        assert_eq!(forged.apply(&image, &mut injured), Some(()));
+        edited::EditedKeys::read(&image.readings[0], "run-1", &injured.files)
+    };
+    // The entries have the keys O-0, O-0 and V-0, and O-1; the last byte of the first one's key is edited to 1.
+    let keys = edited_keys(6);
+    let first = |key| keys.first(IndexKind::ClientOrderId, key, 3);
+    assert_eq!(["O-0", "O-1", "O-2"].map(first), [Some(2), Some(1), None]);
+    assert_eq!(keys.first(IndexKind::ClientOrderId, "O-0", 1), None, "it is not shown yet");
+    assert_eq!(keys.firsts(IndexKind::ClientOrderId, 3).unwrap().into_iter().collect::<Vec<_>>(), [("O-0", 2), ("O-1", 1)]);
+    // Where the length of a key is edited, nobody can tell what the entry has, and so not what any other is the first with.
+    let keys = edited_keys(2);
+    assert_eq!((keys.first(IndexKind::ClientOrderId, "O-1", 3), keys.firsts(IndexKind::ClientOrderId, 3)), (None, None));
 }
 
 #[test]
