@@ -54,20 +54,16 @@ impl SegmentSet {
 
     fn ask(&self, section: &Section, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
         let source = section.source();
-        match section.keys(self)? {
-            Some(keys) => {
-                let mut candidates = keys.candidates(key_hash(&source.salt, kind, key));
-                candidates.retain(|offset| *offset < source.end);
-                if SeededBug::WrongFirstKey.is_on() {
-                    candidates.reverse();
-                }
-                Ok(prove(source, &candidates, kind, key)?.map_or(Answer::Absent, Answer::Found))
-            }
-            None => {
-                let salvage = section.salvage(section.last_seq())?;
-                ask_salvage(source, &salvage, section.first_seq()..=section.last_seq(), kind, key)
-            }
+        let Some(keys) = section.keys(self)? else {
+            let salvage = section.salvage(section.last_seq())?;
+            return ask_salvage(source, &salvage, section.first_seq()..=section.last_seq(), kind, key);
+        };
+        let mut candidates = keys.candidates(key_hash(&source.salt, kind, key));
+        candidates.retain(|offset| *offset < source.end);
+        if SeededBug::WrongFirstKey.is_on() {
+            candidates.reverse();
         }
+        Ok(prove(source, &candidates, kind, key)?.map_or(Answer::Absent, Answer::Found))
     }
 
     /// Every key of one kind up to the bound, entry by entry, until `visit` breaks off.
