@@ -114,7 +114,9 @@ impl Following {
         for listed in list_segments(&*self.storage, &self.folder)?.iter().rev().filter(|listed| listed.ordinal <= last) {
             let Some(file) = open_segment(&*self.storage, &self.folder, listed.ordinal)? else { continue };
             let base = read_open(&mut file.look(), &self.identity, listed.ordinal)?;
-            if let Some(base) = base.filter(|base| base.state.seq < self.next && base.position.ordinal + 1 == listed.ordinal) {
+            if let Some(base) =
+                base.filter(|base| base.state.seq < self.next && base.position.ordinal.checked_add(1) == Some(listed.ordinal))
+            {
                 self.tip = base;
                 return Ok(());
             }
@@ -323,7 +325,7 @@ impl Following {
                 return Err(EventStoreError::HashMismatch { seq });
             }
             let flow = visit(EntryView::new(seq, parts, None, check == Check::Full));
-            self.next = seq + 1;
+            self.next = seq.saturating_add(1);
             polled.shown += 1;
             if flow.is_break() {
                 polled.broke = true;
@@ -348,7 +350,7 @@ impl Following {
         };
         let path = self.folder.join(file_name::segment(ordinal));
         Corruption::at(&path, offset, format!("the batch behind commit {}, which is durable", state.commit_no), found)
-            .with_seq(state.seq + 1)
+            .with_seq(state.seq.saturating_add(1))
             .advise("verify the run to see the extent of the damage")
             .into()
     }

@@ -153,7 +153,8 @@ impl RunReader {
                 len: segment.end,
             })
             .collect();
-        if bound.seq > last_full {
+        // Only of a run that is being written the bound lies in a segment that is not full.
+        if bound.position.ordinal > 0 && bound.seq > last_full {
             found.push(SegmentSummary {
                 ordinal: bound.position.ordinal,
                 first_seq: last_full + 1,

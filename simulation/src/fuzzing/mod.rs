@@ -24,6 +24,7 @@ mod input;
 mod log;
 mod open_folder;
 mod operations;
+mod readers;
 #[cfg(test)]
 mod replay;
 mod stamps;

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tapelog::lifecycle::RecoverySweep;
-use tapelog::{EventStore, EventStoreError, IndexKind, ReadPath, RecoveredState, RunStatus, ScanDirection, SegmentBackend, Verifier};
+use tapelog::{
+    EventStore, EventStoreError, IndexKind, ReadPath, RecoveredState, RunStatus, ScanDirection, SegmentBackend, Verifier, Visibility,
+};
 
 use super::base_runs::{BASE, BaseRun, RUN, base_runs, builder, folder};
 use super::entries::{INSTANCE, batch, manifest};
 use super::input::{Input, edit};
 use super::log::Answers;
+use super::readers::{ask_reader, follow};
 use crate::disk::SimulatedDisk;
 
 /// Most files that an input puts into an empty folder.
@@ -150,6 +153,10 @@ impl Trial {
         if way == 0 || way == 3 {
             self.sweep();
         }
+        if way == 0 || way == 2 {
+            self.follow(Visibility::Durable);
+            self.follow(Visibility::Written);
+        }
     }
 
     /// Reads the run without changing anything, and verifies it.
@@ -258,7 +265,19 @@ impl Trial {
             assert_eq!(store.recovery().unwrap().state, RecoveredState::AcknowledgedDamage);
             return None;
         }
-        Some(base.log.assert_honest(store, &what))
+        let answers = base.log.assert_honest(store, &what);
+        ask_reader(store, base.log.entries(), &answers.unreadable);
+        Some(answers)
+    }
+
+    /// Follows the run, which changes nothing.
+    fn follow(&self, visibility: Visibility) {
+        let disk = self.disk.fork();
+        let before = contents(&disk);
+        for refused in follow(&builder(&disk).build().unwrap(), visibility, self.base.map(|base| base.log.entries())) {
+            refusal(refused);
+        }
+        assert_eq!(before, contents(&disk), "following changed the files");
     }
 }
 

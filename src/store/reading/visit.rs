@@ -97,7 +97,8 @@ impl SegmentSet {
                 next += 1;
                 offset = end;
             }
-            next = last + 1;
+            let Some(behind) = last.checked_add(1) else { break };
+            next = behind;
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -108,7 +109,7 @@ impl SegmentSet {
     {
         let Range { from, bound, .. } = range;
         // How many entries are still to be lent: the next one is the one with this number behind `from`.
-        let mut left = (range.to + 1).saturating_sub(from);
+        let mut left = range.to.checked_sub(from).map_or(0, |before| before.saturating_add(1));
         let mut offsets = Vec::new();
         while left > 0 {
             let last = from + left - 1;
