@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use crate::error::EventStoreError;
 use crate::format::entry::EntryParts;
 use crate::format::frame::{FrameHeader, HEADER_LEN, Kind};
-use crate::format::salt::Salt;
 use crate::model::{EventStoreEntry, ScanDirection};
 use crate::segment::point_read::{hash_is_right, hop_to_entry, read_entry};
 use crate::segment::walk::{FrameStep, frame_at};
@@ -165,17 +164,21 @@ impl SegmentSet {
     ) -> Result<(), EventStoreError> {
         offsets.clear();
         if first < last
-            && let Ok(start) = self.find(section, window, first, range.to, range.bound)
+            && let Ok(mut offset) = self.find(section, window, first, range.to, range.bound)
         {
-            let mut next = Some(start);
-            for seq in first..=last {
-                let Some(offset) = next else { break };
-                offsets.push(Some(offset));
-                let source = section.source();
-                next = match frame_end(window, &source.salt, offset)? {
-                    Some(end) if seq < last => hop_to_entry(window, &source.salt, end, source.end, seq + 1)?,
-                    _ => None,
-                };
+            let source = section.source();
+            let mut next = first;
+            while next <= last && offset < source.end {
+                let header = window.get(offset, HEADER_LEN)?.and_then(|bytes| FrameHeader::decode(bytes, &source.salt, offset));
+                let Some(header) = header else { break };
+                if header.kind == Kind::ENTRY {
+                    if header.seq != next {
+                        break;
+                    }
+                    offsets.push(Some(offset));
+                    next += 1;
+                }
+                offset += header.frame_len();
             }
         }
         offsets.resize(usize::try_from(last - first + 1).unwrap_or(usize::MAX), None);
@@ -250,10 +253,4 @@ where
 fn view<'a>(source: &'a SegmentSource, seq: u64, parts: EntryParts<'a>, payload_offset: u64, check: Check) -> EntryView<'a> {
     let shared = source.map().zip(usize::try_from(payload_offset).ok());
     EntryView::new(seq, parts, shared, check == Check::Full)
-}
-
-/// Where the frame at `offset` ends, by its header.
-fn frame_end(window: &mut Window<'_>, salt: &Salt, offset: u64) -> Result<Option<u64>, EventStoreError> {
-    let header = window.get(offset, HEADER_LEN)?.and_then(|bytes| FrameHeader::decode(bytes, salt, offset));
-    Ok(header.map(|header| offset + header.frame_len()))
 }
