@@ -1,17 +1,39 @@
-//! The one entry that is meant.
+//! Where in a run the entries lie that are meant.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use tapelog::{EventStore, IndexKey};
+use tapelog::{IndexKey, RunReader};
 
 use crate::exit::Failure;
+use crate::filter::Filter;
 
 /// The number of the first entry of the run at `path` that brought `key`.
 ///
 /// # Errors
 ///
 /// When no entry did, or the run cannot be read.
-pub fn seq_of_key(store: &dyn EventStore, path: &Path, IndexKey { kind, key }: &IndexKey) -> Result<u64, Failure> {
-    let found = store.lookup(*kind, key).map_err(|error| Failure::at(path, &error))?;
-    found.ok_or_else(|| Failure::new(format!("{}: no entry has the {kind} {key:?}", path.display())))
+pub fn seq_of_key(reader: &RunReader, path: &Path, key: &IndexKey) -> Result<u64, Failure> {
+    let found = reader.lookup(key.kind, &key.key).map_err(|error| Failure::at(path, &error))?;
+    found.ok_or_else(|| no_entry_has(path, key))
+}
+
+/// That no entry of the run at `path` brought `key`.
+pub fn no_entry_has(path: &Path, IndexKey { kind, key }: &IndexKey) -> Failure {
+    Failure::new(format!("{}: no entry has the {kind} {key:?}", path.display()))
+}
+
+/// The numbers among which every entry of a run lies that `filter` asks for; none where there can be no such entry.
+///
+/// What lies before the first entry that is late enough is passed over without being read.
+pub fn seqs(reader: &RunReader, filter: &Filter) -> Option<RangeInclusive<u64>> {
+    let to = filter.to.min(reader.high_watermark());
+    let mut from = filter.from.max(1);
+    if let Some(since) = filter.since
+        // Damage on the way is told by whoever reads the entries; without a seek they are all read.
+        && let Ok(found) = reader.first_at_or_after(since)
+    {
+        from = from.max(found?);
+    }
+    (from <= to).then_some(from..=to)
 }

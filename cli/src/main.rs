@@ -12,7 +12,6 @@ mod input;
 mod open;
 mod output;
 mod record;
-mod scan;
 mod signals;
 
 use std::process::ExitCode;

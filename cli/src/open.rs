@@ -3,47 +3,61 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use tapelog::{EventStoreError, ReadPath, RecoveredState, SegmentBackend};
+use tapelog::{EventStoreError, ReadPath, ReaderOptions, RecoveredState, RecoveryReport, RunReader, SegmentBackend, Visibility};
 
 use crate::output::tell;
 
-/// How much of a run that is not sealed is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// What is proven durable.
-    Proven,
-    /// Everything whole that is written.
-    Written,
+/// How runs are read: without maps, so that a file that another process cuts short is an error and no signal.
+pub fn reader_options(written: bool) -> ReaderOptions {
+    let visibility = if written { Visibility::Written } else { Visibility::Durable };
+    ReaderOptions { visibility, read_path: ReadPath::Positional }
 }
 
-/// The run in the folder at `path`, whatever state it is in. Nothing is changed.
-///
-/// It is read without maps: a file that another process cuts short is an error and no signal.
+/// A reader of the run in the folder at `path`, whatever state it is in. Nothing is changed.
 ///
 /// # Errors
 ///
 /// Why the run cannot be read.
-pub fn open_run(path: &Path, shown: Shown) -> Result<SegmentBackend, EventStoreError> {
+pub fn open_reader(path: &Path, written: bool) -> Result<RunReader, EventStoreError> {
     check_run_folder(path)?;
-    let store = SegmentBackend::builder(path).read_path(ReadPath::Positional).build()?.into_read_only(path)?;
-    let sealed = store.recovery().is_some_and(|report| report.state == RecoveredState::Sealed);
-    // All of a sealed run is proven.
-    if sealed || shown == Shown::Proven { Ok(store) } else { SegmentBackend::open_written(path) }
+    RunReader::open_with(path, reader_options(written))
+}
+
+/// The run in the folder at `path` as a store that shows what is proven durable. Nothing is changed.
+///
+/// # Errors
+///
+/// Why the run cannot be read.
+pub fn open_store(path: &Path) -> Result<SegmentBackend, EventStoreError> {
+    check_run_folder(path)?;
+    SegmentBackend::open_read_only(path)
 }
 
 /// Tells what was found of a run that did not end as it should.
-pub fn tell_state(store: &SegmentBackend) {
-    if let Some(report) = store.recovery().filter(|report| !matches!(report.state, RecoveredState::Sealed | RecoveredState::Clean)) {
+pub fn tell_state(report: Option<&RecoveryReport>) {
+    if let Some(report) = report.filter(|report| !matches!(report.state, RecoveredState::Sealed | RecoveredState::Clean)) {
         tell(report);
     }
 }
 
 /// A folder that holds no run is a mistake in the arguments, and no damage.
-fn check_run_folder(path: &Path) -> Result<(), EventStoreError> {
-    let files = std::fs::read_dir(path).map_err(|error| EventStoreError::from_io("open the run", path, &error))?;
-    let of_a_run = |name: &OsStr| name == "MANIFEST" || Path::new(name).extension() == Some(OsStr::new("seg"));
-    if files.flatten().any(|file| of_a_run(&file.file_name())) {
+///
+/// # Errors
+///
+/// When the folder at `path` holds no run, or cannot be listed.
+pub fn check_run_folder(path: &Path) -> Result<(), EventStoreError> {
+    if holds_run(path).map_err(|error| EventStoreError::from_io("open the run", path, &error))? {
         return Ok(());
     }
     Err(EventStoreError::Backend(format!("{}: there is no run in this folder", path.display())))
+}
+
+/// Whether there is a run in the folder at `path`, or what is left of one.
+///
+/// # Errors
+///
+/// When the folder cannot be listed.
+pub fn holds_run(path: &Path) -> std::io::Result<bool> {
+    let of_a_run = |name: &OsStr| name == "MANIFEST" || Path::new(name).extension() == Some(OsStr::new("seg"));
+    Ok(std::fs::read_dir(path)?.flatten().any(|file| of_a_run(&file.file_name())))
 }

@@ -1,18 +1,17 @@
 //! `tapelog cat`: the entries of a run.
 
-use std::ops::RangeInclusive;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
-use tapelog::{EventStore, EventStoreError, ScanDirection};
+use tapelog::{Check, EventStoreError, IndexKey, RunChain, RunReader, ScanDirection};
 
 use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
-use crate::filter::Filter;
-use crate::find::seq_of_key;
-use crate::open::{Shown, open_run, tell_state};
+use crate::filter::{Filter, parse_key};
+use crate::find;
+use crate::open::{check_run_folder, open_reader, reader_options, tell_state};
 use crate::output::{ENTRY_FIELDS, Output, View, ViewArguments, tell, write_entry};
-use crate::scan::Scan;
 
 /// Show the entries of a run.
 ///
@@ -25,57 +24,134 @@ pub struct Arguments {
     /// The folder of the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
+    /// Show the runs that the run went on from too, as one history: each entry with its run
+    #[arg(long)]
+    chain: bool,
     /// Show the last entry first
     #[arg(long, conflicts_with = "key")]
     reverse: bool,
     /// Show everything whole that is written, though a loss of power may yet take it back
     #[arg(long)]
     written: bool,
+    /// Only the first entry that brought this key: `client_order_id=VALUE` or `venue_order_id=VALUE`
+    #[arg(
+        long, value_name = "KIND=VALUE", value_parser = parse_key, conflicts_with_all = ["from", "to", "limit"],
+        help_heading = "Which entries"
+    )]
+    key: Option<IndexKey>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
     view: ViewArguments,
 }
 
-pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let fail = |error: EventStoreError| Failure::at(&arguments.run, &error);
-    let view = arguments.view.view(Output::is_terminal())?;
-    let shown = if arguments.written { Shown::Written } else { Shown::Proven };
-    let store = open_run(&arguments.run, shown).map_err(fail)?;
-    tell_state(&store);
-    let range = match &arguments.filter.key {
-        None => arguments.filter.seqs(store.high_watermark().map_err(fail)?),
-        Some(key) => {
-            let seq = seq_of_key(&store, &arguments.run, key)?;
-            seq..=seq
-        }
-    };
-    show(arguments, view, &store, range)
+/// A run that is shown.
+struct Part {
+    /// Its id, where more than one run is shown.
+    run_id: Option<String>,
+    reader: RunReader,
 }
 
-fn show(arguments: &Arguments, view: View, store: &dyn EventStore, range: RangeInclusive<u64>) -> Result<Verdict, Failure> {
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let view = arguments.view.view(Output::is_terminal())?;
+    let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
+    parts.iter().for_each(|part| tell_state(part.reader.recovery()));
+    let mut printer = Printer { filter: &arguments.filter, view, output: Output::new(), left: arguments.filter.limit };
+    let verdict = match &arguments.key {
+        Some(key) => show_key(arguments, key, &parts, &mut printer)?,
+        None => show(arguments, parts, &mut printer)?,
+    };
+    printer.output.finish()?;
+    Ok(verdict)
+}
+
+fn part(arguments: &Arguments) -> Result<Part, Failure> {
+    let reader = open_reader(&arguments.run, arguments.written).map_err(|error| Failure::at(&arguments.run, &error))?;
+    Ok(Part { run_id: None, reader })
+}
+
+/// The run and its ancestors, the oldest first.
+fn chain(arguments: &Arguments) -> Result<Vec<Part>, Failure> {
+    let fail = |error: EventStoreError| Failure::at(&arguments.run, &error);
+    check_run_folder(&arguments.run).map_err(fail)?;
+    let chain = RunChain::open(&arguments.run, reader_options(arguments.written)).map_err(fail)?;
+    if let Some((parent, child)) = chain.missing_parent().zip(chain.runs().first()) {
+        tell(format_args!("the run {} goes on from the run {parent}, which is not there; the history begins without it", child.run_id));
+    }
+    Ok(chain.runs().iter().map(|run| Part { run_id: Some(run.run_id.clone()), reader: run.reader.clone() }).collect())
+}
+
+fn show(arguments: &Arguments, mut parts: Vec<Part>, printer: &mut Printer<'_>) -> Result<Verdict, Failure> {
     let direction = if arguments.reverse { ScanDirection::Reverse } else { ScanDirection::Forward };
-    let mut output = Output::new();
+    if arguments.reverse {
+        parts.reverse();
+    }
     let mut verdict = Verdict::Done;
-    let mut left = arguments.filter.limit;
-    for item in Scan::new(store, range, direction) {
-        if left == 0 || output.is_closed() {
-            break;
-        }
-        match item {
-            Ok(entry) => {
-                let entry = Entry::from(&entry);
-                if arguments.filter.matches(&entry) {
-                    left -= 1;
-                    output.with(|writer| write_entry(&entry, view, writer))?;
-                }
-            }
-            Err(error) => {
-                verdict = verdict.max(Verdict::of(&error));
-                tell(format_args!("{}: {error}", arguments.run.display()));
-            }
+    // A part is dropped once it is shown, and with it the files that it holds open.
+    for part in parts {
+        let Some(range) = find::seqs(&part.reader, printer.filter).filter(|_| !printer.is_done()) else { continue };
+        let folder = part.reader.folder();
+        let tell_damage = |verdict: &mut Verdict, error: &EventStoreError| {
+            *verdict = (*verdict).max(Verdict::of(error));
+            tell(Failure::at(&folder, error).message);
+        };
+        let shown = part.reader.visit_intact(
+            range,
+            direction,
+            Check::Full,
+            |entry| printer.show(&Entry { run_id: part.run_id.as_deref(), ..Entry::from(&entry) }),
+            |error| {
+                tell_damage(&mut verdict, error);
+                ControlFlow::Continue(())
+            },
+        );
+        match shown {
+            Ok(None) => {}
+            Ok(Some(broken)) => broken?,
+            Err(error) => tell_damage(&mut verdict, &error),
         }
     }
-    output.finish()?;
     Ok(verdict)
+}
+
+/// Shows the first entry of all parts that brought `key`.
+fn show_key(arguments: &Arguments, key: &IndexKey, parts: &[Part], printer: &mut Printer<'_>) -> Result<Verdict, Failure> {
+    for part in parts {
+        let folder = part.reader.folder();
+        let fail = |error: EventStoreError| Failure::at(&folder, &error);
+        if let Some(seq) = part.reader.lookup(key.kind, &key.key).map_err(fail)? {
+            let visited = part.reader.visit(seq..=seq, ScanDirection::Forward, Check::Full, |entry| {
+                printer.show(&Entry { run_id: part.run_id.as_deref(), ..Entry::from(&entry) })
+            });
+            visited.map_err(fail)?.unwrap_or(Ok(()))?;
+            return Ok(Verdict::Done);
+        }
+    }
+    Err(find::no_entry_has(&arguments.run, key))
+}
+
+/// Writes the entries that pass, up to the limit.
+struct Printer<'a> {
+    filter: &'a Filter,
+    view: View,
+    output: Output,
+    left: u64,
+}
+
+impl Printer<'_> {
+    /// Whether no entry will be written any more.
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.output.is_closed()
+    }
+
+    /// Writes the entry if it passes, and breaks off when it was the last one, or none can be written.
+    fn show(&mut self, entry: &Entry<'_>) -> ControlFlow<Result<(), Failure>> {
+        if self.filter.matches(entry) {
+            self.left = self.left.saturating_sub(1);
+            if let Err(failure) = self.output.with(|writer| write_entry(entry, self.view, writer)) {
+                return ControlFlow::Break(Err(failure));
+            }
+        }
+        if self.is_done() { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
+    }
 }

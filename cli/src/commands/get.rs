@@ -1,15 +1,16 @@
 //! `tapelog get`: one entry of a run.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
-use tapelog::{EventStore, EventStoreError, IndexKey};
+use tapelog::{Check, EventStoreError, IndexKey, ScanDirection};
 
 use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
 use crate::filter::parse_key;
 use crate::find::seq_of_key;
-use crate::open::{Shown, open_run, tell_state};
+use crate::open::{open_reader, tell_state};
 use crate::output::{ENTRY_FIELDS, Output, ViewArguments, write_one_entry};
 
 /// Show one entry of a run with all its fields.
@@ -40,20 +41,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let Arguments { run, seq, key, written, view } = arguments;
     let fail = |error: EventStoreError| Failure::at(run, &error);
     let view = view.view(Output::is_terminal())?;
-    let shown = if *written { Shown::Written } else { Shown::Proven };
-    let store = open_run(run, shown).map_err(fail)?;
-    tell_state(&store);
+    let reader = open_reader(run, *written).map_err(fail)?;
+    tell_state(reader.recovery());
     let seq = match (key, seq) {
-        (Some(key), _) => seq_of_key(&store, run, key)?,
+        (Some(key), _) => seq_of_key(&reader, run, key)?,
         (None, seq) => seq.unwrap_or_default(),
     };
-    let Some(entry) = store.scan_seq(seq).map_err(fail)? else {
-        let last = store.high_watermark().map_err(fail)?;
+    let mut output = Output::new();
+    let shown = reader.visit(seq..=seq, ScanDirection::Forward, Check::Full, |entry| {
+        ControlFlow::Break(output.with(|writer| write_one_entry(&Entry::from(&entry), view, writer)))
+    });
+    let Some(written) = shown.map_err(fail)? else {
+        let last = reader.high_watermark();
         let there_is = if last == 0 { "the run has no entry".to_owned() } else { format!("the run has entries 1 to {last}") };
         return Err(Failure::new(format!("{}: there is no entry {seq}; {there_is}", run.display())));
     };
-    let mut output = Output::new();
-    output.with(|writer| write_one_entry(&Entry::from(&entry), view, writer))?;
+    written?;
     output.finish()?;
     Ok(Verdict::Done)
 }

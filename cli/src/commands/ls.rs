@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
-use tapelog::{EventStore, RecoveredState, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
+use tapelog::{RecoveredState, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
 
 use crate::exit::{Failure, Verdict};
-use crate::open::{Shown, open_run};
+use crate::open::open_reader;
 use crate::output::{NumberArguments, Output, Table, rfc3339, tell};
 
 const JSON_FIELDS: &str = "\
@@ -164,11 +164,10 @@ impl Row {
 
     /// The manifest of a run that is not sealed does not say how far the run has come.
     fn look_into(&mut self, base: &Path, path: &Path) {
-        let opened = open_run(path, Shown::Proven);
-        match opened.and_then(|store| store.high_watermark().map(|seq| (seq, store.recovery().map(|report| report.state)))) {
-            Ok((seq, state)) => {
-                self.entries = Some(seq);
-                if state == Some(RecoveredState::AcknowledgedDamage) {
+        match open_reader(path, false) {
+            Ok(reader) => {
+                self.entries = Some(reader.high_watermark());
+                if reader.recovery().map(|report| report.state) == Some(RecoveredState::AcknowledgedDamage) {
                     self.note = Some("acknowledged data is damaged".to_owned());
                 } else if !self.live {
                     self.note =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tapelog::{EventStoreError, IndexDrift, RecoveredState, SegmentBackend, Verifier, VerifyFinding, VerifyReport};
 
 use crate::exit::{Failure, Verdict};
-use crate::open::{Shown, open_run};
+use crate::open::open_store;
 use crate::output::{NumberArguments, Output, escaped, tell};
 
 const JSON_FIELDS: &str = "\
@@ -62,7 +62,7 @@ struct Report {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let path = &arguments.path;
-    let (mut report, messages) = match open_run(path, Shown::Proven) {
+    let (mut report, messages) = match open_store(path) {
         Ok(store) => verify(path, store)?,
         Err(EventStoreError::Corrupted(corruption)) => damaged_beyond_opening(corruption.to_string()),
         Err(error) => return Err(Failure::at(path, &error)),

@@ -59,6 +59,19 @@ impl<'a, W: Write> Object<'a, W> {
         self.output.write_all(escaped_json(json).as_bytes())
     }
 
+    /// Adds a list of objects, which `write` adds one by one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn list(&mut self, name: &str, write: impl FnOnce(&mut List<'_, W>) -> io::Result<()>) -> io::Result<()> {
+        self.name(name)?;
+        let mut list = List { output: self.output, numbers: self.numbers, before_next: b"" };
+        list.output.write_all(b"[")?;
+        write(&mut list)?;
+        self.output.write_all(b"]")
+    }
+
     fn value(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
         self.name(name)?;
         self.numbers.write(value, self.output)
@@ -78,6 +91,28 @@ impl<'a, W: Write> Object<'a, W> {
     }
 }
 
+/// A list of objects that is being written.
+#[derive(Debug)]
+pub struct List<'a, W> {
+    output: &'a mut W,
+    numbers: Numbers,
+    before_next: &'static [u8],
+}
+
+impl<W: Write> List<'_, W> {
+    /// Adds an object with the fields that `write` adds to it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn object(&mut self, write: impl FnOnce(&mut Object<'_, W>) -> io::Result<()>) -> io::Result<()> {
+        self.output.write_all(std::mem::replace(&mut self.before_next, b","))?;
+        let mut object = Object::new(self.output, self.numbers);
+        write(&mut object)?;
+        object.end()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +126,16 @@ mod tests {
         object.json("j", "{\"a\":1.10,\"a\":2}").unwrap();
         object.end().unwrap();
         assert_eq!(String::from_utf8(output).unwrap(), r#"{"n":1,"t":"a\"b\u009b","j":{"a":1.10,"a":2}}"#);
+    }
+
+    #[test]
+    fn a_list_stands_within_its_object() {
+        let mut output = Vec::new();
+        let mut object = Object::new(&mut output, Numbers::Strings);
+        object.list("none", |_| Ok(())).unwrap();
+        object.list("two", |list| list.object(|item| item.number("n", 1)).and_then(|()| list.object(|_| Ok(())))).unwrap();
+        object.end().unwrap();
+        assert_eq!(String::from_utf8(output).unwrap(), r#"{"none":[],"two":[{"n":"1"},{}]}"#);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::exit::Failure;
 /// What every line of JSON holds, for the long help.
 pub const ENTRY_FIELDS: &str = "\
 JSON, one entry a line, fields in this order (a number is a whole number, and a string with --json-strings):
+  run_id            string; the run, with cat --chain and follow
   seq               number; the entry's place in its run, from 1
   ts_init           number; nanoseconds since 1970
   ts_publish        number; nanoseconds since 1970
@@ -17,6 +18,7 @@ JSON, one entry a line, fields in this order (a number is a whole number, and a 
   payload_type      string
   correlation_id    string, a UUID; absent without one
   causation_id      string, a UUID; absent without one
+  keys              array of objects with kind (\"ClientOrderId\" or \"VenueOrderId\") and key (string)
   payload           any JSON: the payload, or the same value in JSON if it was MessagePack
   payload_encoding  \"msgpack\"; only beside a payload that was MessagePack
   payload_text      string; instead of payload, if it is printable text

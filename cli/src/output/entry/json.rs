@@ -28,6 +28,14 @@ pub fn write(entry: &Entry<'_>, view: View, output: &mut impl Write) -> io::Resu
     if let Some(id) = entry.headers.causation_id {
         object.text("causation_id", &id.to_string())?;
     }
+    object.list("keys", |list| {
+        entry.keys.try_for_each(|kind, key| {
+            list.object(|object| {
+                object.text("kind", kind.as_str())?;
+                object.text("key", key)
+            })
+        })
+    })?;
     Shown::of(entry.payload, view.payload, view.numbers).write_json(&mut object)?;
     object.text("entry_hash", &entry.hash.to_hex())?;
     object.end()?;
@@ -36,11 +44,11 @@ pub fn write(entry: &Entry<'_>, view: View, output: &mut impl Write) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use tapelog::Headers;
+    use tapelog::{Headers, IndexKind};
     use uuid::Uuid;
 
     use super::super::fixtures::{entry, view, written};
-    use crate::entry::Entry;
+    use crate::entry::{Entry, Keys};
     use crate::output::numbers::Numbers;
     use crate::output::payload::PayloadForm;
     use crate::output::view::{Format, View};
@@ -48,14 +56,16 @@ mod tests {
     #[test]
     fn json_has_every_field_and_numbers_with_all_their_digits() {
         let headers = Headers { correlation_id: Some(Uuid::nil()), causation_id: Some(Uuid::max()) };
+        let keys = Keys::Listed(&[(IndexKind::ClientOrderId, "O\u{9b}1"), (IndexKind::VenueOrderId, "V")]);
         let hash = "ab".repeat(32);
         assert_eq!(
-            written(&Entry { headers, ..entry(b"{\"price\": 1.10}") }, view(Format::Json)),
+            written(&Entry { headers, keys, ..entry(b"{\"price\": 1.10}") }, view(Format::Json)),
             format!(
                 "{{\"seq\":18446744073709551615,\"ts_init\":1700000000000000001,\"ts_publish\":1700000000000000002,\
                  \"topic\":\"a\\u001bb\",\"payload_type\":\"Type\",\
                  \"correlation_id\":\"00000000-0000-0000-0000-000000000000\",\
                  \"causation_id\":\"ffffffff-ffff-ffff-ffff-ffffffffffff\",\
+                 \"keys\":[{{\"kind\":\"ClientOrderId\",\"key\":\"O\\u009b1\"}},{{\"kind\":\"VenueOrderId\",\"key\":\"V\"}}],\
                  \"payload\":{{\"price\":1.10}},\"entry_hash\":\"{hash}\"}}\n"
             )
         );

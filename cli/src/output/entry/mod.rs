@@ -38,6 +38,7 @@ mod fixtures {
     use tapelog::{EntryHash, Headers, UnixNanos};
 
     use super::*;
+    use crate::entry::Keys;
     use crate::output::numbers::Numbers;
     use crate::output::payload::PayloadForm;
     use crate::output::time::TimeForm;
@@ -55,6 +56,7 @@ mod fixtures {
             topic: "a\u{1b}b",
             payload_type: "Type",
             headers: Headers::empty(),
+            keys: Keys::Listed(&[]),
             payload,
             hash: EntryHash([0xAB; 32]),
         }

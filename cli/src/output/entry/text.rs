@@ -7,13 +7,16 @@ use crate::output::payload::Shown;
 use crate::output::text::escaped;
 use crate::output::view::View;
 
-/// Writes number, time, topic, type and payload as one line of text.
+/// Writes number, time, topic, type and payload as one line of text, behind the run where more than one is shown.
 ///
 /// # Errors
 ///
 /// Those of `output`.
 pub fn write_line(entry: &Entry<'_>, view: View, output: &mut impl Write) -> io::Result<()> {
     let time = view.time.of(entry.ts_init);
+    if let Some(run_id) = entry.run_id {
+        write!(output, "{}  ", escaped(run_id))?;
+    }
     write!(output, "{:>8}  {time}  {}  {}", entry.seq, escaped(entry.topic), escaped(entry.payload_type))?;
     let shown = Shown::of(entry.payload, view.payload, view.numbers);
     if shown != Shown::Nothing {
@@ -23,7 +26,8 @@ pub fn write_line(entry: &Entry<'_>, view: View, output: &mut impl Write) -> io:
     output.write_all(b"\n")
 }
 
-/// Writes every field with its name as a line of text. What the entry does not have is a dash.
+/// Writes every field with its name as a line of text, and each key as a line. Of the ids that tie the entry to others,
+/// one that it does not have is a dash.
 ///
 /// # Errors
 ///
@@ -40,6 +44,7 @@ pub fn write_fields(entry: &Entry<'_>, view: View, output: &mut impl Write) -> i
     writeln!(output, "payload_type    {}", escaped(entry.payload_type))?;
     writeln!(output, "correlation_id  {}", or_dash(entry.headers.correlation_id))?;
     writeln!(output, "causation_id    {}", or_dash(entry.headers.causation_id))?;
+    entry.keys.try_for_each(|kind, key| writeln!(output, "key             {kind}={}", escaped(key)))?;
     writeln!(output, "entry_hash      {}", entry.hash)?;
     let shown = Shown::of(entry.payload, view.payload, view.numbers);
     if shown == Shown::Nothing {
@@ -52,8 +57,11 @@ pub fn write_fields(entry: &Entry<'_>, view: View, output: &mut impl Write) -> i
 
 #[cfg(test)]
 mod tests {
+    use tapelog::IndexKind;
+
     use super::super::fixtures::{entry, view, written};
     use super::*;
+    use crate::entry::Keys;
     use crate::output::payload::PayloadForm;
     use crate::output::time::TimeForm;
     use crate::output::view::Format;
@@ -66,6 +74,12 @@ mod tests {
     }
 
     #[test]
+    fn the_run_stands_first_where_more_than_one_is_shown() {
+        let line = written(&Entry { run_id: Some("r-1"), ..entry(b"1") }, view(Format::Text));
+        assert!(line.starts_with("r-1  18446744073709551615  2023"), "{line}");
+    }
+
+    #[test]
     fn time_and_payload_are_as_asked_for() {
         let view = View { payload: PayloadForm::None, time: TimeForm::Nanos, ..view(Format::Text) };
         assert_eq!(written(&entry(b"1"), view), "18446744073709551615  1700000000000000001  a\\u{1b}b  Type\n");
@@ -74,14 +88,16 @@ mod tests {
     #[test]
     fn every_field_has_a_line() {
         let mut output = Vec::new();
-        write_fields(&entry(b"{\"a\": 1}"), view(Format::Text), &mut output).unwrap();
+        let keys = Keys::Listed(&[(IndexKind::ClientOrderId, "O\t1"), (IndexKind::VenueOrderId, "V")]);
+        write_fields(&Entry { keys, ..entry(b"{\"a\": 1}") }, view(Format::Text), &mut output).unwrap();
         let hash = "ab".repeat(32);
         assert_eq!(
             String::from_utf8(output).unwrap(),
             format!(
                 "seq             18446744073709551615\nts_init         2023-11-14T22:13:20.000000001Z\n\
                  ts_publish      2023-11-14T22:13:20.000000002Z\ntopic           a\\u{{1b}}b\npayload_type    Type\n\
-                 correlation_id  -\ncausation_id    -\nentry_hash      {hash}\npayload         {{\"a\":1}}\n"
+                 correlation_id  -\ncausation_id    -\nkey             ClientOrderId=O\\u{{9}}1\n\
+                 key             VenueOrderId=V\nentry_hash      {hash}\npayload         {{\"a\":1}}\n"
             )
         );
     }
