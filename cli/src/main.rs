@@ -8,9 +8,11 @@ mod entry;
 mod exit;
 mod filter;
 mod find;
+mod info;
 mod input;
 mod open;
 mod output;
+mod printer;
 mod record;
 mod signals;
 

@@ -61,7 +61,7 @@ impl ChainFollower {
 
     /// Lends `visit` every entry that is there with the manifest of its run, waiting up to `timeout` for the first one.
     ///
-    /// Never answers [`Progress::Ended`]: [`ChainFollower::ended`] tells whether a child is awaited.
+    /// Answers [`Progress::Ended`] once for each run that has ended. After that its child, if there will be one, is awaited.
     ///
     /// # Errors
     /// As [`Follower::visit`], and where the instance's folder cannot be listed.
@@ -88,7 +88,10 @@ impl ChainFollower {
             }
             let manifest = self.current.manifest().clone();
             match self.current.visit(left, check, |view| visit(&manifest, view))? {
-                Progress::Ended(end) => self.ended = Some(end),
+                Progress::Ended(end) => {
+                    self.ended = Some(end.clone());
+                    return Ok(Progress::Ended(end));
+                }
                 progress => return Ok(progress),
             }
         }

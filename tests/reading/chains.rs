@@ -131,8 +131,9 @@ fn a_follower_goes_on_in_the_child() {
     let mut stranger = SegmentBackend::new(base.path());
     stranger.open_run(manifest("9-00000009")).unwrap();
     store.seal(RunStatus::Ended).unwrap();
-    let idle = follower.visit(Duration::from_millis(30), Check::Full, |_, _| ControlFlow::Continue(())).unwrap();
-    assert_eq!(idle, Progress::Idle);
+    let mut visit = |timeout| follower.visit(Duration::from_millis(timeout), Check::Full, |_, _| ControlFlow::Continue(())).unwrap();
+    assert!(matches!(visit(60_000), Progress::Ended(_)), "the end of a run is told once");
+    assert_eq!(visit(30), Progress::Idle);
     assert!(follower.ended().is_some());
     let mut child = open(base.path(), 1);
     child.append_batch(&batch(1, 6, 100)).unwrap();

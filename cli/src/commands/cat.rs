@@ -11,7 +11,8 @@ use crate::exit::{Failure, Verdict};
 use crate::filter::{Filter, parse_key};
 use crate::find;
 use crate::open::{check_run_folder, open_reader, reader_options, tell_state};
-use crate::output::{ENTRY_FIELDS, Output, View, ViewArguments, tell, write_entry};
+use crate::output::{ENTRY_FIELDS, Output, ViewArguments, tell};
+use crate::printer::Printer;
 
 /// Show the entries of a run.
 ///
@@ -55,13 +56,15 @@ struct Part {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let view = arguments.view.view(Output::is_terminal())?;
     let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
-    parts.iter().for_each(|part| tell_state(part.reader.recovery()));
-    let mut printer = Printer { filter: &arguments.filter, view, output: Output::new(), left: arguments.filter.limit };
+    for part in &parts {
+        tell_state(part.reader.recovery());
+    }
+    let mut printer = Printer::new(&arguments.filter, &[], view);
     let verdict = match &arguments.key {
         Some(key) => show_key(arguments, key, &parts, &mut printer)?,
         None => show(arguments, parts, &mut printer)?,
     };
-    printer.output.finish()?;
+    printer.finish()?;
     Ok(verdict)
 }
 
@@ -89,7 +92,7 @@ fn show(arguments: &Arguments, mut parts: Vec<Part>, printer: &mut Printer<'_>) 
     let mut verdict = Verdict::Done;
     // A part is dropped once it is shown, and with it the files that it holds open.
     for part in parts {
-        let Some(range) = find::seqs(&part.reader, printer.filter).filter(|_| !printer.is_done()) else { continue };
+        let Some(range) = find::seqs(&part.reader, printer.filter()).filter(|_| !printer.is_done()) else { continue };
         let folder = part.reader.folder();
         let tell_damage = |verdict: &mut Verdict, error: &EventStoreError| {
             *verdict = (*verdict).max(Verdict::of(error));
@@ -128,30 +131,4 @@ fn show_key(arguments: &Arguments, key: &IndexKey, parts: &[Part], printer: &mut
         }
     }
     Err(find::no_entry_has(&arguments.run, key))
-}
-
-/// Writes the entries that pass, up to the limit.
-struct Printer<'a> {
-    filter: &'a Filter,
-    view: View,
-    output: Output,
-    left: u64,
-}
-
-impl Printer<'_> {
-    /// Whether no entry will be written any more.
-    fn is_done(&self) -> bool {
-        self.left == 0 || self.output.is_closed()
-    }
-
-    /// Writes the entry if it passes, and breaks off when it was the last one, or none can be written.
-    fn show(&mut self, entry: &Entry<'_>) -> ControlFlow<Result<(), Failure>> {
-        if self.filter.matches(entry) {
-            self.left = self.left.saturating_sub(1);
-            if let Err(failure) = self.output.with(|writer| write_entry(entry, self.view, writer)) {
-                return ControlFlow::Break(Err(failure));
-            }
-        }
-        if self.is_done() { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
-    }
 }

@@ -1,15 +1,16 @@
 //! `tapelog ls`: the runs under a base folder.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
-use tapelog::{RecoveredState, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
+use tapelog::{RecoveredState, RunId, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
 
 use crate::exit::{Failure, Verdict};
 use crate::open::open_reader;
-use crate::output::{NumberArguments, Output, Table, rfc3339, tell};
+use crate::output::{NumberArguments, Output, Table, human, rfc3339, tell};
 
 const JSON_FIELDS: &str = "\
 JSON, one object a line (a number is a whole number, and a string with --json-strings):
@@ -21,9 +22,11 @@ JSON, one object a line (a number is a whole number, and a string with --json-st
   entries        number or null
   start_ts_init  number or null; nanoseconds since 1970
   end_ts_init    number or null; nanoseconds since 1970
+  span_nanos     number or null; from start to end
   segments       number
   bytes          number
   parent_run_id  string or null
+  children       number; the runs beside it that go on from it
   note           string or null";
 
 /// List the runs under a base folder.
@@ -59,9 +62,11 @@ struct Row {
     entries: Option<u64>,
     start_ts_init: Option<u64>,
     end_ts_init: Option<u64>,
+    span_nanos: Option<u64>,
     segments: u32,
     bytes: u64,
     parent_run_id: Option<String>,
+    children: u64,
     /// Why something is not known, or what should be done about the run.
     note: Option<String>,
 }
@@ -83,7 +88,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let mut verdict = Verdict::Done;
     for instance in instances {
         match SegmentBackend::scan_runs(base, &instance) {
-            Ok(listings) => rows.extend(listings.into_iter().map(|listing| Row::new(base, &instance, listing))),
+            Ok(listings) => {
+                let children = count_children(&listings);
+                rows.extend(listings.into_iter().map(|listing| {
+                    let children = children.get(&listing.run_id).copied().unwrap_or_default();
+                    Row { children, ..Row::new(base, &instance, listing) }
+                }));
+            }
             Err(error) => {
                 // The other instances are listed all the same.
                 tell(Failure::at(base, &error).message);
@@ -95,7 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         rows.iter().try_for_each(|row| output.json(row, arguments.numbers.numbers()))?;
     } else {
-        let mut table = Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "BYTES", "PARENT", "NOTE"]);
+        let mut table =
+            Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "SPAN", "BYTES", "PARENT", "CHILDREN", "NOTE"]);
         let terminal = Output::is_terminal();
         for row in &rows {
             table.row(row.cells(terminal));
@@ -107,6 +119,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         tell(format_args!("{}: there is no run", base.display()));
     }
     Ok(verdict)
+}
+
+/// How many runs of an instance go on from each of its runs.
+fn count_children(listings: &[RunListing]) -> HashMap<RunId, u64> {
+    let mut children = HashMap::new();
+    for parent in listings.iter().filter_map(|run| run.manifest.as_ref().ok()?.parent_run_id.clone()) {
+        *children.entry(parent).or_default() += 1;
+    }
+    children
 }
 
 /// The folders that can be an instance's, by name.
@@ -138,9 +159,11 @@ impl Row {
             entries: None,
             start_ts_init: None,
             end_ts_init: None,
+            span_nanos: None,
             segments: listing.segments,
             bytes: listing.bytes,
             parent_run_id: None,
+            children: 0,
             note: None,
         };
         match listing.manifest {
@@ -154,6 +177,7 @@ impl Row {
         self.status = Some(manifest.status.as_str());
         self.start_ts_init = Some(manifest.start_ts_init.as_u64());
         self.end_ts_init = manifest.end_ts_init.map(|time| time.as_u64());
+        self.span_nanos = manifest.end_ts_init.map(|end| end.as_u64().saturating_sub(manifest.start_ts_init.as_u64()));
         self.parent_run_id = manifest.parent_run_id;
         if manifest.status == RunStatus::Running {
             self.look_into(base, path);
@@ -178,7 +202,7 @@ impl Row {
         }
     }
 
-    fn cells(&self, terminal: bool) -> [String; 9] {
+    fn cells(&self, terminal: bool) -> [String; 11] {
         let none = || "-".to_owned();
         let time = |nanos: Option<u64>| nanos.map_or_else(none, |nanos| rfc3339(UnixNanos::from(nanos)));
         [
@@ -188,8 +212,13 @@ impl Row {
             self.entries.map_or_else(none, |entries| entries.to_string()),
             time(self.start_ts_init),
             time(self.end_ts_init),
+            match self.span_nanos {
+                Some(nanos) if terminal => human::span(nanos),
+                nanos => nanos.map_or_else(none, |nanos| nanos.to_string()),
+            },
             if terminal { HumanBytes(self.bytes).to_string() } else { self.bytes.to_string() },
             self.parent_run_id.clone().unwrap_or_else(none),
+            self.children.to_string(),
             self.note.clone().unwrap_or_else(none),
         ]
     }

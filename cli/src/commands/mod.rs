@@ -1,7 +1,9 @@
 //! The subcommands, one a file.
 
 mod cat;
+mod follow;
 mod get;
+mod info;
 mod ls;
 mod record;
 mod recover;
@@ -18,6 +20,8 @@ pub enum Command {
     Ls(ls::Arguments),
     Cat(cat::Arguments),
     Get(get::Arguments),
+    Follow(follow::Arguments),
+    Info(info::Arguments),
     Recover(recover::Arguments),
     Verify(verify::Arguments),
 }
@@ -34,6 +38,8 @@ impl Command {
             Self::Ls(arguments) => ls::run(arguments),
             Self::Cat(arguments) => cat::run(arguments),
             Self::Get(arguments) => get::run(arguments),
+            Self::Follow(arguments) => follow::run(arguments),
+            Self::Info(arguments) => info::run(arguments),
             Self::Recover(arguments) => recover::run(arguments),
             Self::Verify(arguments) => verify::run(arguments),
         }

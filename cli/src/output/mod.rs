@@ -5,10 +5,8 @@
 
 mod entry;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
 mod histogram;
-#[cfg_attr(not(test), expect(dead_code, reason = "`info` will show it"))]
-mod human;
+pub mod human;
 mod numbers;
 mod object;
 mod payload;
@@ -21,10 +19,11 @@ mod view;
 
 pub use entry::{write_entry, write_one_entry};
 pub use error::tell;
+pub use histogram::Histogram;
 pub use numbers::NumberArguments;
 pub use progress::Progress;
 pub use stdout::Output;
 pub use table::Table;
 pub use text::escaped;
 pub use time::rfc3339;
-pub use view::{ENTRY_FIELDS, View, ViewArguments};
+pub use view::{ENTRY_FIELDS, Format, View, ViewArguments};

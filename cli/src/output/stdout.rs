@@ -3,6 +3,7 @@
 use std::fmt::Arguments;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::numbers::Numbers;
@@ -68,6 +69,22 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
             Err(error) => return Err(Failure::new(format!("cannot write the output: {error}"))),
             Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes out what is in the buffer, and looks whether the reader has left although nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.with(Write::flush)?;
+        let mut output = [PollFd::new(self.writer.get_ref(), PollFlags::empty())];
+        // Whoever cannot be asked is still there.
+        let asked = poll(&mut output, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        if asked.is_ok() && output.iter().any(|output| output.revents().intersects(PollFlags::ERR)) {
+            self.closed = true;
         }
         Ok(())
     }

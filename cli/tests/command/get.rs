@@ -14,7 +14,8 @@ fn text_has_a_line_for_each_field() {
     let run = base.sealed_run("a", 5);
     let said = get(&run, &["3"]).expect(0);
     let names: Vec<&str> = said.stdout.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(names, ["seq", "ts_init", "ts_publish", "topic", "payload_type", "correlation_id", "causation_id", "entry_hash", "payload"]);
+    let before_the_keys = ["seq", "ts_init", "ts_publish", "topic", "payload_type", "correlation_id", "causation_id"];
+    assert_eq!(names, [&before_the_keys[..], &["key", "key", "entry_hash", "payload"]].concat());
     assert!(said.stdout.contains("\nts_init         2023-11-14T22:13:20.000000003Z\n"), "{}", said.stdout);
     assert!(said.stdout.contains("\npayload         {\"mark\":\"event-3-mark\"}\n"), "{}", said.stdout);
     assert!(get(&run, &["3", "--time", "nanos"]).expect(0).stdout.contains("\nts_init         1700000000000000003\n"));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
+use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend, SnapshotAnchor};
 
 use crate::support::{Base, damage_event, event, tapelog};
 
@@ -74,7 +75,29 @@ fn the_fields_of_an_entry_are_documented() {
             tapelog(["cat".as_ref(), run.as_os_str(), "--json".as_ref(), "--payload".as_ref(), form.as_ref()]).expect(0).json_lines(),
         );
     }
-    assert_documented("cat and get", &values);
+    let keyed = base.sealed_run("b", 1);
+    values.extend(tapelog(["cat".as_ref(), keyed.as_os_str(), "--json".as_ref(), "--chain".as_ref()]).expect(0).json_lines());
+    assert_documented("cat, get and follow", &values);
+}
+
+#[test]
+fn what_is_told_of_a_run_is_documented() {
+    let base = Base::new();
+    let mut store = SegmentBackend::new(base.path());
+    store.open_run(RunManifest::new("b", "default")).unwrap();
+    store.record_snapshot_anchor(SnapshotAnchor::new(0, "blob", "hash")).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    let values: Vec<Value> = [base.sealed_run("a", 5), base.run("b")]
+        .iter()
+        .map(|run| {
+            let mut told = tapelog(["info".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(0).json();
+            // Its fields are the library's.
+            assert_eq!(told["manifest"]["instance_id"], "default");
+            told["manifest"] = Value::Null;
+            told
+        })
+        .collect();
+    assert_documented("info", &values);
 }
 
 /// Puts bytes behind the last whole batch, as a write that was cut off leaves them.
@@ -115,9 +138,15 @@ fn the_report_of_a_verification_is_documented() {
 
 #[test]
 fn the_help_of_each_subcommand_names_its_fields() {
-    for (subcommand, section) in
-        [("record", "record"), ("ls", "ls"), ("cat", "cat and get"), ("get", "cat and get"), ("recover", "recover"), ("verify", "verify")]
-    {
+    for (subcommand, section) in [
+        ("record", "record"),
+        ("ls", "ls"),
+        ("cat", "cat, get and follow"),
+        ("get", "cat, get and follow"),
+        ("follow", "cat, get and follow"),
+        ("recover", "recover"),
+        ("verify", "verify"),
+    ] {
         let help = tapelog([subcommand, "--help"]).expect(0).stdout;
         let (_, fields) = help.split_once("\nJSON").unwrap();
         for field in documented(section) {

@@ -1,6 +1,7 @@
 //! Every run is listed, whatever state it is in.
 
 use serde_json::Value;
+use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend};
 
 use crate::support::{Base, contents, event, tapelog};
 
@@ -16,7 +17,7 @@ fn a_program_gets_a_row_a_run_with_tabs_between_the_cells() {
     let cells: Vec<&str> = said.stdout.trim_end_matches('\n').split('\t').collect();
     let bytes: u64 = contents(&base.run("a")).iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let (start, end) = ("2023-11-14T22:13:20.000000001Z", "2023-11-14T22:13:20.000000005Z");
-    assert_eq!(cells, ["default", "a", "Ended", "5", start, end, &bytes.to_string(), "-", "-"]);
+    assert_eq!(cells, ["default", "a", "Ended", "5", start, end, "4", &bytes.to_string(), "-", "0", "-"]);
 }
 
 #[test]
@@ -35,6 +36,21 @@ fn json_has_every_field_of_a_run() {
     assert_eq!(rows[0]["end_ts_init"], 1_700_000_000_000_000_005_u64);
     assert_eq!(rows[0]["segments"], 1);
     assert!(rows[0]["parent_run_id"].is_null() && rows[0]["note"].is_null());
+}
+
+#[test]
+fn the_lineage_of_runs_is_listed() {
+    let base = Base::new();
+    for (run_id, parent) in [("a", None), ("b", Some("a")), ("c", Some("a"))] {
+        let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+        let manifest = RunManifest::new(run_id, "default");
+        store.open_run(RunManifest { parent_run_id: parent.map(str::to_owned), ..manifest }).unwrap();
+        store.seal(RunStatus::CrashedRecovered).unwrap();
+    }
+    let rows = rows(&base);
+    let lineage: Vec<_> =
+        rows.iter().map(|row| (row["run_id"].as_str(), row["parent_run_id"].as_str(), row["children"].as_u64())).collect();
+    assert_eq!(lineage, [(Some("a"), None, Some(2)), (Some("b"), Some("a"), Some(0)), (Some("c"), Some("a"), Some(0))]);
 }
 
 #[test]

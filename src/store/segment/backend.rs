@@ -253,6 +253,16 @@ impl SegmentBackend {
         listing::scan_runs(&*self.storage, &self.run_dir(instance_id))
     }
 
+    /// Whether a process holds the lock of the run in a folder, and so is writing or recovering it.
+    ///
+    /// # Errors
+    /// Where that cannot be found out.
+    pub fn is_live(path: impl AsRef<Path>) -> Result<bool, EventStoreError> {
+        let lock = path.as_ref().join(file_name::LOCK);
+        let state = OsStorage.lock_state(&lock).map_err(|error| EventStoreError::from_io("look at", &lock, &error))?;
+        Ok(state == LockState::Held)
+    }
+
     /// What opening the run found: of a run that was recovered, that is read only, or that is sealed.
     #[must_use]
     pub fn recovery(&self) -> Option<&RecoveryReport> {

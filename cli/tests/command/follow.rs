@@ -1,0 +1,184 @@
+//! Entries are shown as they come, across runs, and to nobody who has left.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tapelog::{
+    AppendEntry, Clock, EventStore, EventStoreEntry, Headers, RunManifest, RunStatus, SegmentBackend, SystemClock, compute_entry_hash,
+};
+
+use crate::support::{Base, command, event, events, tapelog, wait_until};
+
+/// A `tapelog follow` that goes on in the background.
+struct Following {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    fn start(path: &Path, arguments: &[&str]) -> Self {
+        let mut command = command([OsStr::new("follow"), path.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new)));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next entry; the test waits for it.
+    fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+    }
+
+    fn next_seqs(&mut self, count: usize) -> Vec<u64> {
+        (0..count).map(|_| self.next()["seq"].as_u64().unwrap()).collect()
+    }
+
+    /// What is left, the exit code, and what was told.
+    fn end(mut self) -> (Vec<String>, Option<i32>, String) {
+        let rest = self.lines.by_ref().map(Result::unwrap).collect();
+        let mut told = String::new();
+        std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut told).unwrap();
+        let code = self.child.wait().unwrap().code();
+        assert!(!told.contains("panicked"), "{told}");
+        (rest, code, told)
+    }
+
+    fn interrupt(self) -> (Vec<String>, Option<i32>, String) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        self.end()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn append(store: &mut SegmentBackend, text: &str) {
+    let (seq, now, headers) = (store.high_watermark().unwrap() + 1, SystemClock.now(), Headers::empty());
+    let hash = compute_entry_hash(seq, now, now, "topic", "Text", text.as_bytes(), &headers);
+    let entry = EventStoreEntry::new(hash, seq, headers, "topic".into(), "Text".into(), text.as_bytes().to_vec().into(), now, now);
+    store.append_batch(&[AppendEntry::new(entry, Vec::new())]).unwrap();
+}
+
+fn open(base: &Base, run_id: &str, parent: Option<&str>) -> SegmentBackend {
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { parent_run_id: parent.map(str::to_owned), ..RunManifest::new(run_id, "default") }).unwrap();
+    store
+}
+
+#[test]
+fn entries_are_shown_as_they_come_and_across_segments_to_the_end() {
+    let base = Base::new();
+    let mut recording = base.record_open(&["--run", "a", "--segment-len", "16384"]);
+    recording.write(events(1..=30));
+    base.wait_for_entries("a", 30);
+    let mut following = Following::start(&base.run("a"), &["--json", "--until-end", "-n", "5"]);
+    assert_eq!(following.next_seqs(5), [26, 27, 28, 29, 30]);
+    recording.write(events(31..=400));
+    assert_eq!(following.next_seqs(370), (31..=400).collect::<Vec<_>>());
+    recording.end().expect(0);
+    let (rest, code, told) = following.end();
+    assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
+    assert!(told.contains("the run a ended as Ended with 400 entries"), "{told}");
+}
+
+#[test]
+fn a_sealed_run_is_shown_from_where_it_is_asked_for() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 50);
+    let shown = |arguments: &[&str]| {
+        let (rest, code, _) = Following::start(&run, &[&["--json", "--until-end"], arguments].concat()).end();
+        assert_eq!(code, Some(0));
+        rest.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[]), (41..=50).collect::<Vec<_>>());
+    assert_eq!(shown(&["-n", "0"]), [0_u64; 0]);
+    assert_eq!(shown(&["-n", "all"]), (1..=50).collect::<Vec<_>>());
+    assert_eq!(shown(&["-n", "all", "--from", "48"]), [48, 49, 50]);
+    assert_eq!(shown(&["-n", "all", "--limit", "2"]), [1, 2]);
+    assert_eq!(shown(&["-n", "all", "--key", "client_order_id=O-7", "--key", "venue_order_id=V-9"]), [7, 18, 19]);
+    assert_eq!(shown(&["-n", "all", "--since", "1700000000000000049"]), [49, 50]);
+}
+
+#[test]
+fn it_goes_on_in_the_run_that_goes_on_from_it() {
+    let base = Base::new();
+    let mut first = open(&base, "a", None);
+    append(&mut first, "1");
+    let mut following = Following::start(&base.run("a"), &["--json"]);
+    assert_eq!(following.next()["run_id"], "a");
+    first.seal(RunStatus::Ended).unwrap();
+    let mut second = open(&base, "b", Some("a"));
+    append(&mut second, "2");
+    let entry = following.next();
+    assert_eq!((&entry["run_id"], &entry["seq"]), (&"b".into(), &1.into()));
+    let (rest, code, told) = following.interrupt();
+    assert_eq!((rest.len(), code), (0, Some(0)));
+    assert!(told.contains("the run a ended as Ended with 1 entries") && told.contains("going on in the run b"), "{told}");
+}
+
+#[test]
+fn a_killed_writer_is_told_and_the_recovered_run_is_followed_to_its_child() {
+    let base = Base::new();
+    let run = base.crashed_run("a", 5);
+    let mut following = Following::start(&run, &["--json", "-n", "all"]);
+    assert_eq!(following.next_seqs(5), [1, 2, 3, 4, 5]);
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    tapelog(["recover", base.str(), "default", "--apply"]).expect(0);
+    let mut child = open(&base, "b", Some("a"));
+    append(&mut child, "on");
+    assert_eq!(following.next()["run_id"], "b");
+    let (_, code, told) = following.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(told.contains("no process is writing the run a"), "{told}");
+    assert!(told.contains("the run a ended as CrashedRecovered with 5 entries"), "{told}");
+}
+
+#[test]
+fn the_newest_run_of_an_instance_is_followed_and_waited_for() {
+    let base = Base::new();
+    let instance = base.path().join("default");
+    std::fs::create_dir(&instance).unwrap();
+    let mut following = Following::start(&instance, &["--json", "--until-end"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    base.sealed_run("a", 3);
+    assert_eq!(following.next_seqs(3), [1, 2, 3]);
+    let (_, code, told) = following.end();
+    assert_eq!(code, Some(0));
+    assert!(told.contains("there is no run yet"), "{told}");
+    base.record(event(9), &["--run", "b"]).expect(0);
+    let (rest, ..) = Following::start(&instance, &["--json", "--until-end"]).end();
+    assert_eq!(rest.len(), 1);
+    assert!(rest[0].contains("\"run_id\":\"b\""), "{}", rest[0]);
+}
+
+#[test]
+fn it_ends_when_its_reader_leaves() {
+    let base = Base::new();
+    let mut recording = base.record_open(&["--run", "a"]);
+    recording.write(events(1..=3));
+    base.wait_for_entries("a", 3);
+    let mut following = Following::start(&base.run("a"), &["--json"]);
+    assert_eq!(following.next_seqs(3), [1, 2, 3]);
+    // Nothing more is written to the pipe: that its reader is gone is found out without that.
+    let mut child = command([OsStr::new("follow"), base.run("a").as_os_str()]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    wait_until("the end of a command whose reader has left", || {
+        Path::new(&format!("/proc/{}", child.id())).exists()
+            && std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|stat| stat.contains(" Z "))
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused() {
+    let base = Base::new();
+    tapelog(["follow", &format!("{}/none", base.str())]).expect(2).told("none");
+    tapelog(["follow", base.str(), "-n", "some"]).expect(2).told("neither a number nor `all`");
+}

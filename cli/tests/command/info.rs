@@ -1,0 +1,81 @@
+//! What is told of a run.
+
+use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend, SnapshotAnchor};
+
+use crate::support::{Base, SAMPLE, SAMPLE_ENTRIES, damage_event, event, tapelog};
+
+#[test]
+fn everything_that_is_counted_is_counted_once() {
+    let base = Base::new();
+    base.record(std::fs::read(SAMPLE).unwrap(), &["--run", "a"]).expect(0);
+    let run = base.run("a");
+    let told = tapelog(["info".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(0).json();
+    let entries = tapelog(["cat".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(0).json_lines();
+    assert_eq!((told["entries"].as_u64(), told["damages"].as_u64()), (Some(SAMPLE_ENTRIES), Some(0)));
+    for (list, field) in [("topics", "topic"), ("payload_types", "payload_type")] {
+        let shares = told[list].as_array().unwrap();
+        assert!(shares.is_sorted_by_key(|share| std::cmp::Reverse(share["entries"].as_u64())));
+        for share in shares {
+            let expected = entries.iter().filter(|entry| entry[field] == share["name"]).count() as u64;
+            assert_eq!(share["entries"].as_u64(), Some(expected), "{share}");
+        }
+        assert_eq!(shares.iter().map(|share| share["entries"].as_u64().unwrap()).sum::<u64>(), SAMPLE_ENTRIES);
+    }
+    let times = || entries.iter().map(|entry| entry["ts_init"].as_u64().unwrap());
+    assert_eq!(told["over_time"]["first_ts_init"].as_u64(), times().min());
+    assert_eq!(told["over_time"]["last_ts_init"].as_u64(), times().max());
+    let counts: u64 = told["over_time"]["counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(counts, SAMPLE_ENTRIES);
+    let keys =
+        |kind: &str| entries.iter().flat_map(|entry| entry["keys"].as_array().unwrap()).filter(|key| key["kind"] == kind).count() as u64;
+    for of_kind in told["keys"].as_array().unwrap() {
+        assert_eq!(of_kind["entries"].as_u64(), Some(keys(of_kind["kind"].as_str().unwrap())));
+    }
+    let segments = told["segments"].as_array().unwrap();
+    assert!(segments.len() > 2 && segments.last().unwrap()["last_seq"] == SAMPLE_ENTRIES);
+}
+
+#[test]
+fn a_person_sees_lineage_anchors_and_how_entries_lie_over_time() {
+    let base = Base::new();
+    base.sealed_run("a", 100);
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { parent_run_id: Some("a".to_owned()), ..RunManifest::new("b", "default") }).unwrap();
+    store.record_snapshot_anchor(SnapshotAnchor::new(0, "s3://snapshots/1", "blake3:00")).unwrap();
+    store.seal(RunStatus::CrashedRecovered).unwrap();
+    let parent = tapelog(["info".as_ref(), base.run("a").as_os_str()]).expect(0).stdout;
+    for part in ["run         a", "status      Ended", "children    b", "entries     100", "events.order", "OrderFilled", "\u{2588}"] {
+        assert!(parent.contains(part), "{part:?} is missing: {parent}");
+    }
+    let child = tapelog(["info".as_ref(), base.run("b").as_os_str()]).expect(0).stdout;
+    for part in ["parent      a", "ancestors   a", "entries     0", "s3://snapshots/1"] {
+        assert!(child.contains(part), "{part:?} is missing: {child}");
+    }
+}
+
+#[test]
+fn damage_is_told_and_the_rest_is_counted() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 100);
+    damage_event(&run, 30);
+    let said = tapelog(["info".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(1).told("seq 30");
+    assert_eq!(said.json()["damages"], 1);
+    assert_eq!(said.json()["topics"][0]["entries"], 99);
+}
+
+#[test]
+fn a_live_run_is_live() {
+    let base = Base::new();
+    let mut recording = base.record_open(&["--run", "a"]);
+    recording.write(event(1));
+    base.wait_for_entries("a", 1);
+    let told = tapelog(["info".as_ref(), base.run("a").as_os_str(), "--json".as_ref()]).expect(0).json();
+    assert_eq!((&told["live"], &told["entries"]), (&true.into(), &1.into()));
+    assert!(tapelog(["info".as_ref(), base.run("a").as_os_str()]).expect(0).stdout.contains("status      live"));
+}
+
+#[test]
+fn where_there_is_no_run_nothing_is_told() {
+    let base = Base::new();
+    tapelog(["info", base.str()]).expect(2).told("no run in this folder");
+}
