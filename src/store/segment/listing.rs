@@ -67,7 +67,9 @@ pub(crate) fn list_run(storage: &dyn Storage, folder: &Path, run_id: RunId) -> O
         Ok(FoundManifest::Missing | FoundManifest::Damaged(_)) => identify(storage, folder).map(|(identity, _)| identity.manifest),
         Err(error) => Err(error),
     };
-    let live = matches!(storage.lock_state(&folder.join(file_name::LOCK)), Ok(LockState::Held));
+    // Nobody writes a run that is sealed.
+    let is_sealed = manifest.as_ref().is_ok_and(RunManifest::is_sealed);
+    let live = !is_sealed && matches!(storage.lock_state(&folder.join(file_name::LOCK)), Ok(LockState::Held));
     let bytes = files.iter().map(|file| file.len).sum();
     Some(RunListing { run_id, path: folder.to_owned(), live, manifest, segments: u32::try_from(segments).unwrap_or(u32::MAX), bytes })
 }
