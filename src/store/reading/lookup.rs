@@ -278,16 +278,8 @@ mod tests {
         let mut written = Written::new();
         written.entries(&[10]).entries(&[10; 2]);
         let offsets: Vec<_> = written.lists.keys.iter().map(|record| record.offset).collect();
-        let segment = ReadSegment {
-            ordinal: 1,
-            chained: false,
-            base: None,
-            first_seq: 1,
-            last_seq: 3,
-            end: 16 << 10,
-            end_root: None,
-            pending: None,
-        };
+        let segment =
+            ReadSegment { ordinal: 1, chained: false, base: None, first_seq: 1, last_seq: 3, end: 16 << 10, end_root: None, pending: None };
         let ask = |bytes: &[u8], key| {
             let salvage = Salvage::collect(&mut Window::over_slice(bytes, path()), &salt(), 3).unwrap();
             match ask_salvage(&source_of(bytes), &salvage, &segment, 1, key).unwrap() {
