@@ -177,6 +177,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::explore::damage::place::PLACES;
 
     fn row(range: &str) -> Row {
         let mut findings = Findings { planned: 9, ..Findings::default() };
@@ -201,6 +202,14 @@ mod tests {
         for column in COLUMNS {
             let line = format!("| `{}` | {} |", column.name, column.says);
             assert!(document.contains(&line), "RELIABILITY.md lacks: {line}");
+        }
+    }
+
+    #[test]
+    fn the_document_on_reliability_says_why_damage_does_no_harm() {
+        let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../RELIABILITY.md")).unwrap();
+        for place in PLACES {
+            assert!(document.contains(&format!("| {place} | ")), "RELIABILITY.md lacks: {place}");
         }
     }
 

@@ -1,7 +1,12 @@
 //! The command as whoever calls it sees it: exit codes, and what it refuses.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use tapelog_simulation::explore::damage::forged::Forgery;
+use tapelog_simulation::explore::damage::injury::FORMS;
+use tapelog_simulation::setting::{Operation, Schedule};
 
 fn simulate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simulate"));
@@ -66,4 +71,17 @@ fn a_row_is_told_as_each_exploration_ends_where_there_is_no_terminal() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.starts_with("exhaustive (up to 0 operations): 6 of 6 histories"), "{told}");
     assert!(output.status.success() && output.stdout.starts_with(b"{\"rows\":[{\"exploration\":\"exhaustive\""), "{output:?}");
+}
+
+/// What `replay` takes is written down where a reader looks for it, and stays so.
+#[test]
+fn the_document_on_reliability_lists_everything_that_a_case_is_made_of() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../RELIABILITY.md")).unwrap();
+    let (_, section) = document.split_once("\n## 8. ").unwrap();
+    let schedules = Schedule::ALL.map(|schedule| format!(":{}", schedule.name()));
+    let names = Operation::ALL.map(Operation::name).into_iter().chain(Forgery::ALL.map(Forgery::name)).chain(FORMS);
+    let faults = ["?eio@N", "?enospc@N", "?short@N"];
+    for name in names.chain(faults).chain(schedules.iter().map(String::as_str)).chain(["synced", "buffered"]) {
+        assert!(section.contains(&format!("`{name}`")), "section 8 lacks {name}");
+    }
 }
