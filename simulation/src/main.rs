@@ -67,7 +67,7 @@ enum Command {
     /// Switches on one seeded bug after the other, and fails unless each is caught as the committed table says.
     #[cfg(tapelog_seeded_bugs)]
     Bugs(tapelog_simulation::bugs::Arguments),
-    /// Seeded bugs, in a build that has them: RUSTFLAGS="--cfg tapelog_seeded_bugs".
+    /// The hunt for seeded bugs, which this build does not have; says how one is made that does.
     #[cfg(not(tapelog_seeded_bugs))]
     Bugs {
         /// Whatever a build with seeded bugs would take.
@@ -139,7 +139,9 @@ fn main() -> ExitCode {
             let (report, differences) = tapelog_simulation::bugs::run(&arguments, output.jobs);
             let is_good = report.is_good() && differences.is_empty();
             let text = if output.json { json(&report) } else { Ok(report.text()) };
-            differences.iter().for_each(|difference| complain(difference));
+            for difference in &differences {
+                complain(difference);
+            }
             return tell(text, is_good);
         }
         #[cfg(not(tapelog_seeded_bugs))]

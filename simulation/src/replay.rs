@@ -12,7 +12,7 @@ use crate::oracle::{Counts, Oracle};
 use crate::runner::{Exploration, guarded};
 
 /// Every exploration by its name, set up for a single history.
-const EXPLORATIONS: [&(dyn Exploration + Sync); 3] = [&Exhaustive { operations: 0 }, &Lives { seeds: 0..0 }, &Faults { one_of: 1 }];
+const EXPLORATIONS: [&dyn Exploration; 3] = [&Exhaustive { operations: 0 }, &Lives { seeds: 0..0 }, &Faults { one_of: 1 }];
 
 /// What is played again.
 pub enum Case {
@@ -51,7 +51,7 @@ impl Case {
             return Ok(Self::Damage(case.parse()?));
         }
         let known = EXPLORATIONS.into_iter().find(|known| known.name() == exploration);
-        let names = || EXPLORATIONS.map(|known| known.name()).join(", ");
+        let names = || EXPLORATIONS.map(Exploration::name).join(", ");
         let known = known.ok_or_else(|| format!("{exploration:?} is no exploration: expected one of {}, {}", names(), damage::NAME))?;
         Ok(Self::History(known, case.parse()?))
     }
