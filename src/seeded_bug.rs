@@ -188,7 +188,11 @@ catalogue! {
 #[cfg(tapelog_seeded_bugs)]
 thread_local! {
     /// A thread of its own for each search lets several run side by side.
-    static SWITCHED_ON: Cell<Option<SeededBug>> = Cell::new(SeededBug::of_the_environment());
+    static SWITCHED_ON: Cell<Option<SeededBug>> = Cell::new({
+        let bug = of_the_environment();
+        assert!(bug.is_ok(), "{bug:?}");
+        bug.unwrap_or_default()
+    });
 }
 
 /// Switches one bug on for this thread, or none.
@@ -215,16 +219,21 @@ impl SeededBug {
     }
 }
 
+/// The bug that the environment names, with which ordinary tests can be run.
+///
+/// # Errors
+/// Where there is no bug of that name.
+#[cfg(tapelog_seeded_bugs)]
+pub fn of_the_environment() -> Result<Option<SeededBug>, String> {
+    let Some(name) = std::env::var_os(ENVIRONMENT_VARIABLE).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let bug = name.to_str().and_then(SeededBug::from_name);
+    let names = || SeededBug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    bug.map(Some)
+        .ok_or_else(|| format!("{ENVIRONMENT_VARIABLE} is {}, which is no seeded bug: expected one of {}", name.display(), names()))
+}
+
 #[cfg(tapelog_seeded_bugs)]
 impl SeededBug {
-    /// The bug that the environment names, with which ordinary tests can be run.
-    fn of_the_environment() -> Option<Self> {
-        let name = std::env::var(ENVIRONMENT_VARIABLE).ok().filter(|name| !name.is_empty())?;
-        let bug = Self::from_name(&name);
-        assert!(bug.is_some(), "{ENVIRONMENT_VARIABLE} is {name:?}, and there is no bug of that name");
-        bug
-    }
-
     /// Whether the bug is switched on for this thread.
     pub(crate) fn is_on(self) -> bool {
         switched_on() == Some(self)

@@ -30,6 +30,8 @@ pub mod fuzzing;
 pub mod log;
 pub mod oracle;
 pub mod order;
+pub mod progress;
+pub mod replay;
 pub mod runner;
 pub mod second_reader;
 pub mod setting;

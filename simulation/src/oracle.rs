@@ -39,7 +39,7 @@ pub enum Found {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// Disks that a crash can leave, each a different choice of what survived.
-    pub images: u64,
+    pub disks: u64,
     /// Those that differ in a byte or a name from every one that the worker had seen, each opened by a new process.
     pub opened: u64,
     /// Recovered disks that differ, each sealed, read, verified and gone on from.
@@ -47,17 +47,17 @@ pub struct Counts {
     /// Boot sweeps over a whole run.
     pub swept: u64,
     /// Disks left by a crash in a recovery or in a seal behind a recovery.
-    pub nested: u64,
+    pub crashed_again: u64,
 }
 
 impl Counts {
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-        self.images += other.images;
+        self.disks += other.disks;
         self.opened += other.opened;
         self.carried_on += other.carried_on;
         self.swept += other.swept;
-        self.nested += other.nested;
+        self.crashed_again += other.crashed_again;
     }
 }
 
@@ -125,7 +125,7 @@ impl Oracle {
     /// # Errors
     /// The promise that is broken.
     pub fn examine(&mut self, state: &DiskState, given: Given<'_>, killed: bool) -> Result<Found, String> {
-        self.counts.images += 1;
+        self.counts.disks += 1;
         let Some((run, expected)) = given.newest() else { return Ok(Found::NoRun) };
         let least = if killed { expected.written.max(expected.durable) } else { expected.durable };
         let fingerprint = question(state, given, killed);
@@ -221,7 +221,7 @@ impl Oracle {
             let given = Given { runs: &runs, expected: &all, ..given };
             for moment in moments {
                 images(moment, &mut |state| {
-                    self.counts.nested += 1;
+                    self.counts.crashed_again += 1;
                     self.examine(state, given, false).map(|_| ())
                 })?;
             }

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::explore::damage;
 use crate::explore::damage::table::DamageTable;
 use crate::explore::history::History;
 use crate::explore::play::Coverage;
 use crate::oracle::{Counts, Oracle};
+use crate::progress::Progress;
 
 /// A history that breaks a promise.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -38,17 +37,21 @@ impl Failure {
     }
 }
 
-/// What a number of explorations found.
+/// What an exploration found.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Findings {
-    /// How many disks were looked at.
+    /// How many histories the range holds: more than were explored where what broke cut the exploration short.
+    pub planned: u64,
+    /// How many disks were judged.
+    #[serde(flatten)]
     pub counts: Counts,
     /// How far histories and moments were explored.
+    #[serde(flatten)]
     pub coverage: Coverage,
+    /// How many histories broke a promise.
+    pub broken: u64,
     /// What broke a promise; no more than a few are kept.
     pub failures: Vec<Failure>,
-    /// How many histories broke a promise.
-    pub failed: u64,
 }
 
 /// Most failures that are kept, and shrunk.
@@ -59,7 +62,8 @@ impl Findings {
     pub fn add(&mut self, other: Self) {
         self.counts.add(&other.counts);
         self.coverage.add(&other.coverage);
-        self.failed += other.failed;
+        self.planned += other.planned;
+        self.broken += other.broken;
         let room = FAILURES_KEPT_MAX.saturating_sub(self.failures.len());
         self.failures.extend(other.failures.into_iter().take(room));
     }
@@ -98,6 +102,11 @@ pub trait Exploration: Sync {
     /// The histories of a block.
     fn histories(&self, block: usize) -> Box<dyn Iterator<Item = History> + '_>;
 
+    /// How many histories there are in all blocks.
+    fn count(&self) -> u64 {
+        (0..self.blocks()).map(|block| self.histories(block).count() as u64).sum()
+    }
+
     /// Plays one.
     ///
     /// # Errors
@@ -107,36 +116,43 @@ pub trait Exploration: Sync {
 
 /// Runs an exploration on so many threads.
 #[must_use]
-pub fn run(exploration: &dyn Exploration, jobs: usize, progress: bool) -> Findings {
-    in_blocks(exploration.name(), exploration.blocks(), jobs, progress, |block| explore_block(exploration, block))
+pub fn run(exploration: &dyn Exploration, jobs: usize, progress: Progress) -> Findings {
+    let mut findings = in_blocks(exploration.name(), exploration.blocks(), jobs, progress, |block| explore_block(exploration, block));
+    findings.planned = findings.coverage.histories;
+    if findings.broken > 0 {
+        // Only then is it worth the time to count what was left out.
+        findings.planned = guarded(|| Ok(exploration.count())).unwrap_or_default().max(findings.planned);
+    }
+    findings
 }
 
 /// Damages the disks of the histories of so many seeds, each so many times.
 #[must_use]
-pub fn run_damage(seeds: Range<u64>, damages_per_history: usize, jobs: usize, progress: bool) -> (Findings, DamageTable) {
+pub fn run_damage(seeds: Range<u64>, damages_per_history: usize, jobs: usize, progress: Progress) -> (Findings, DamageTable) {
     let tables = Mutex::new(DamageTable::default());
-    let count = usize::try_from(seeds.end.saturating_sub(seeds.start)).unwrap_or(usize::MAX);
-    let findings = in_blocks(damage::NAME, count, jobs, progress, |block| {
+    let planned = seeds.end.saturating_sub(seeds.start);
+    let count = usize::try_from(planned).unwrap_or(usize::MAX);
+    let mut findings = in_blocks(damage::NAME, count, jobs, progress, |block| {
         let mut table = DamageTable::default();
         let mut findings = Findings::default();
         if let Err((case, broken)) = damage::find(seeds.start + block as u64, damages_per_history, &mut table) {
-            findings.failed = 1;
+            findings.broken = 1;
             findings.failures.push(damage::shrink(&case, broken));
         }
         findings.coverage.histories = table.histories;
-        findings.counts.images = table.disks;
+        findings.counts.disks = table.disks;
         findings.counts.opened = table.openings;
         tables.lock().unwrap_or_else(PoisonError::into_inner).add(&table);
         findings
     });
+    findings.planned = planned;
     (findings, tables.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn in_blocks(name: &'static str, blocks: usize, jobs: usize, progress: bool, explore: impl Fn(usize) -> Findings + Sync) -> Findings {
+fn in_blocks(name: &'static str, blocks: usize, jobs: usize, progress: Progress, explore: impl Fn(usize) -> Findings + Sync) -> Findings {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
-    let findings = Mutex::new(Findings::default());
-    let bar = if progress { bar(name, blocks as u64) } else { ProgressBar::hidden() };
+    let so_far = Mutex::new((Findings::default(), progress.begin(name, blocks)));
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let block = next.fetch_add(1, Ordering::Relaxed);
@@ -144,12 +160,12 @@ fn in_blocks(name: &'static str, blocks: usize, jobs: usize, progress: bool, exp
                 break;
             }
             let found = explore(block);
-            let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+            let (findings, teller) = &mut *so_far;
             findings.add(found);
             // A bug that breaks one history breaks many: a handful is enough to look at.
             stop.fetch_or(findings.failures.len() >= FAILURES_KEPT_MAX, Ordering::Relaxed);
-            bar.inc(1);
-            bar.set_message(format!("{} disks", findings.counts.images));
+            teller.block(findings);
         }
     };
     thread::scope(|scope| {
@@ -157,17 +173,9 @@ fn in_blocks(name: &'static str, blocks: usize, jobs: usize, progress: bool, exp
             scope.spawn(work);
         }
     });
-    bar.finish_and_clear();
-    findings.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn bar(name: &'static str, blocks: u64) -> ProgressBar {
-    let bar = ProgressBar::new(blocks);
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>12} {wide_bar} {pos}/{len} {msg} {eta}") {
-        bar.set_style(style);
-    }
-    bar.set_prefix(name);
-    bar
+    let (findings, teller) = so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
+    teller.end();
+    findings
 }
 
 fn explore_block(exploration: &dyn Exploration, block: usize) -> Findings {
@@ -177,11 +185,12 @@ fn explore_block(exploration: &dyn Exploration, block: usize) -> Findings {
         match guarded(|| exploration.explore(&history, &mut oracle)) {
             Ok(coverage) => findings.coverage.add(&coverage),
             Err(broken) => {
-                findings.failed += 1;
+                findings.broken += 1;
+                findings.coverage.histories += 1;
                 if findings.failures.len() < FAILURES_KEPT_MAX {
                     findings.failures.push(shrink(exploration, &history, broken));
                 }
-                if findings.failed >= FAILURES_KEPT_MAX as u64 {
+                if findings.broken >= FAILURES_KEPT_MAX as u64 {
                     break;
                 }
             }
@@ -234,4 +243,58 @@ fn simpler(history: &History) -> impl Iterator<Item = History> {
         Some(calmer)
     });
     without_tail.chain(without_step).chain(calmer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setting::Setting;
+
+    /// Blocks of ten histories each, of which one of so many breaks a promise.
+    struct Breaking {
+        blocks: usize,
+        one_of: u64,
+    }
+
+    impl Exploration for Breaking {
+        fn name(&self) -> &'static str {
+            "breaking"
+        }
+
+        fn blocks(&self) -> usize {
+            self.blocks
+        }
+
+        fn histories(&self, block: usize) -> Box<dyn Iterator<Item = History> + '_> {
+            let history = |seed| History { setting: Setting::DEFAULT, seed, steps: Vec::new(), fault: None };
+            Box::new((0..10).map(move |index| history(block as u64 * 10 + index)))
+        }
+
+        fn explore(&self, history: &History, _: &mut Oracle) -> Result<Coverage, String> {
+            if history.seed.is_multiple_of(self.one_of) {
+                return Err("a promise".to_owned());
+            }
+            Ok(Coverage { histories: 1, ..Coverage::default() })
+        }
+    }
+
+    #[test]
+    fn an_exploration_that_was_cut_short_says_how_many_histories_it_left_out() {
+        let findings = run(&Breaking { blocks: 50, one_of: 3 }, 1, Progress::Silent);
+        // Five findings are enough, and the second block brings the fifth.
+        assert_eq!((findings.coverage.histories, findings.planned, findings.broken), (10 + 10, 500, 4 + 3));
+        assert_eq!(findings.failures.len(), FAILURES_KEPT_MAX);
+    }
+
+    #[test]
+    fn a_history_that_breaks_a_promise_is_counted_as_explored() {
+        let findings = run(&Breaking { blocks: 5, one_of: 20 }, 2, Progress::Silent);
+        assert_eq!((findings.coverage.histories, findings.planned, findings.broken), (50, 50, 3));
+    }
+
+    #[test]
+    fn what_is_explored_to_its_end_is_all_that_was_planned() {
+        let findings = run(&Breaking { blocks: 5, one_of: 1_000_000 }, 1, Progress::Silent);
+        assert_eq!((findings.planned, findings.broken), (50, 1), "the seed 0 is a multiple of everything");
+    }
 }

@@ -75,7 +75,10 @@ impl FromStr for Operation {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|operation| operation.name() == name).ok_or_else(|| format!("{name:?} is no operation"))
+        Self::ALL
+            .into_iter()
+            .find(|operation| operation.name() == name)
+            .ok_or_else(|| format!("{name:?} is no operation: expected one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -134,6 +137,9 @@ impl FromStr for Setting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::all().find(|setting| setting.to_string() == text).ok_or_else(|| format!("{text:?} is no setting"))
+        Self::all().find(|setting| setting.to_string() == text).ok_or_else(|| {
+            let settings: Vec<_> = Self::all().map(|setting| setting.to_string()).collect();
+            format!("{text:?} is no setting: expected one of {}", settings.join(", "))
+        })
     }
 }

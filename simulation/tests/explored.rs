@@ -3,14 +3,15 @@
 use tapelog_simulation::explore::explorations::{Exhaustive, Faults, Lives};
 use tapelog_simulation::explore::lives;
 use tapelog_simulation::oracle::Oracle;
+use tapelog_simulation::progress::Progress;
 use tapelog_simulation::runner::{Exploration, Findings, run};
 
 fn explore(exploration: &dyn Exploration) -> Findings {
-    let findings = run(exploration, 2, false);
+    let findings = run(exploration, 2, Progress::Silent);
     for failure in &findings.failures {
         eprintln!("{}: {}\n{}", failure.shrunk, failure.shrunk_broken, failure.command());
     }
-    assert_eq!(findings.failed, 0);
+    assert_eq!(findings.broken, 0);
     findings
 }
 
@@ -18,13 +19,13 @@ fn explore(exploration: &dyn Exploration) -> Findings {
 fn no_crash_in_a_history_of_one_operation_breaks_a_promise() {
     let findings = explore(&Exhaustive { operations: 1 });
     assert_eq!(findings.coverage.histories, 6 + 48);
-    assert!(findings.counts.images > 4_000, "{:?}", findings.counts);
+    assert!(findings.counts.disks > 4_000, "{:?}", findings.counts);
 }
 
 #[test]
 fn no_crash_in_long_histories_breaks_a_promise() {
     let findings = explore(&Lives { seeds: 1_000_000..1_000_060 });
-    assert!(findings.counts.nested > 0 && findings.counts.swept > 0 && findings.coverage.faults > 0, "{findings:?}");
+    assert!(findings.counts.crashed_again > 0 && findings.counts.swept > 0 && findings.coverage.faults > 0, "{findings:?}");
 }
 
 #[test]

@@ -17,8 +17,8 @@ pub struct Catch {
     pub search: &'static str,
     /// The scenario or the search, as the table names it.
     pub by: String,
-    /// Disks that this search had looked at until then.
-    pub images: u64,
+    /// Disks that this search had judged until then.
+    pub disks: u64,
     /// The shortest history that shows it; empty for a scenario.
     pub history: String,
     /// The first line of what broke.
@@ -38,7 +38,7 @@ pub struct Hunted {
     /// What caught it, if anything did.
     pub caught: Option<Catch>,
     /// Disks that were looked at, by every search that was tried.
-    pub images: u64,
+    pub disks: u64,
     /// Seconds that it took.
     pub seconds: f64,
 }
@@ -46,23 +46,23 @@ pub struct Hunted {
 /// Hunts the bug that is switched on.
 pub(super) fn hunt(bug: SeededBug, searches: &[Search]) -> Hunted {
     let begun = Instant::now();
-    let mut images = 0;
+    let mut disks = 0;
     let caught = searches.iter().find_map(|search| {
         let parts = 0..search.parts();
         let mut oracle = Oracle::default();
         let caught = parts.into_iter().find_map(|part| catch(*search, part, &mut oracle));
-        images += oracle.counts.images;
+        disks += oracle.counts.disks;
         caught
     });
     let place = SeededBug::ALL.iter().position(|other| *other == bug).unwrap_or_default();
-    Hunted { place, bug: bug.name(), says: bug.says(), caught, images, seconds: begun.elapsed().as_secs_f64() }
+    Hunted { place, bug: bug.name(), says: bug.says(), caught, disks, seconds: begun.elapsed().as_secs_f64() }
 }
 
 /// Runs one part of a search with no bug on: how many disks it looked at, and what broke.
 pub(super) fn clean(search: Search, part: usize) -> (u64, Option<String>) {
     let mut oracle = Oracle::default();
     let broken = catch(search, part, &mut oracle).map(|caught| format!("{} {}: {}", caught.by, caught.history, caught.broken));
-    (oracle.counts.images, broken)
+    (oracle.counts.disks, broken)
 }
 
 fn catch(search: Search, part: usize, oracle: &mut Oracle) -> Option<Catch> {
@@ -79,17 +79,17 @@ fn catch_directed(search: Search, part: usize, oracle: &mut Oracle) -> Option<Ca
     let scenario = directed::ALL.get(part)?;
     let broken = runner::guarded(|| (scenario.check)(oracle)).err()?;
     let (by, history) = (scenario.name.to_owned(), String::new());
-    Some(Catch { search: search.name(), by, images: oracle.counts.images, history, broken: first_line(&broken) })
+    Some(Catch { search: search.name(), by, disks: oracle.counts.disks, history, broken: first_line(&broken) })
 }
 
 fn catch_damaging(search: Search, part: usize, oracle: &mut Oracle) -> Option<Catch> {
     let mut table = DamageTable::default();
     let found = damage::find(part as u64, DAMAGES_PER_HISTORY, &mut table);
-    oracle.counts.images += table.disks;
+    oracle.counts.disks += table.disks;
     let (case, broken) = found.err()?;
     let shrunk = damage::shrink(&case, broken);
     let (by, broken) = (search.name().to_owned(), first_line(&shrunk.shrunk_broken));
-    Some(Catch { search: search.name(), by, images: oracle.counts.images, history: shrunk.shrunk, broken })
+    Some(Catch { search: search.name(), by, disks: oracle.counts.disks, history: shrunk.shrunk, broken })
 }
 
 fn catch_exploring(search: Search, exploration: &dyn Exploration, part: usize, oracle: &mut Oracle) -> Option<Catch> {
@@ -108,16 +108,16 @@ fn catch_exploring(search: Search, exploration: &dyn Exploration, part: usize, o
             return Some(Catch {
                 search: search.name(),
                 by,
-                images: oracle.counts.images,
+                disks: oracle.counts.disks,
                 history: String::new(),
                 broken: first_line(&broken),
             });
         }
     };
-    let images = oracle.counts.images;
+    let disks = oracle.counts.disks;
     let shrunk = runner::shrink(exploration, &history, broken);
     let (by, broken) = (search.name().to_owned(), first_line(&shrunk.shrunk_broken));
-    Some(Catch { search: search.name(), by, images, history: shrunk.shrunk, broken })
+    Some(Catch { search: search.name(), by, disks, history: shrunk.shrunk, broken })
 }
 
 fn first_line(text: &str) -> String {

@@ -7,9 +7,8 @@ mod hunt;
 mod search;
 mod table;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -35,11 +34,15 @@ pub struct Arguments {
 }
 
 fn parse_bug(name: &str) -> Result<SeededBug, String> {
-    SeededBug::from_name(name).ok_or_else(|| format!("{name:?} is no seeded bug"))
+    let names = || SeededBug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    SeededBug::from_name(name).ok_or_else(|| format!("{name:?} is no seeded bug: expected one of {}", names()))
 }
 
 fn parse_search(name: &str) -> Result<Search, String> {
-    Search::ALL.into_iter().find(|search| search.name() == name).ok_or_else(|| format!("{name:?} is no search"))
+    Search::ALL
+        .into_iter()
+        .find(|search| search.name() == name)
+        .ok_or_else(|| format!("{name:?} is no search: expected one of {}", Search::ALL.map(Search::name).join(", ")))
 }
 
 /// What came of all hunts.
@@ -48,7 +51,7 @@ pub struct Report {
     /// What broke with no bug on: nothing, unless tapelog or a search is wrong.
     pub without_a_bug: Vec<String>,
     /// Disks that were looked at with no bug on.
-    pub images_without_a_bug: u64,
+    pub disks_without_a_bug: u64,
     /// Each bug with what caught it.
     pub hunted: Vec<Hunted>,
     /// Seconds that all of it took.
@@ -56,23 +59,40 @@ pub struct Report {
 }
 
 impl Report {
-    fn is_good(&self) -> bool {
+    /// Whether every search was clean without a bug, and every bug was caught.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
         self.without_a_bug.is_empty() && self.hunted.iter().all(|hunted| hunted.caught.is_some())
+    }
+
+    /// A table for a terminal.
+    #[must_use]
+    pub fn text(&self) -> String {
+        table::terminal(self)
     }
 }
 
-/// Hunts, on so many threads; fails unless every search is clean without a bug and every bug is caught.
+/// Hunts, on so many threads: what came of it, and where the committed table says otherwise.
+///
+/// The table is that of all bugs and all searches, so that it is compared with such a hunt alone.
 #[must_use]
-pub fn run(arguments: &Arguments, jobs: usize, json: bool) -> ExitCode {
+pub fn run(arguments: &Arguments, jobs: usize) -> (Report, Vec<String>) {
     let searches: Vec<Search> = arguments.search.map_or_else(|| Search::ALL.to_vec(), |search| vec![search]);
     let bugs: Vec<SeededBug> = arguments.bug.map_or_else(|| SeededBug::ALL.to_vec(), |bug| vec![bug]);
     let report = hunt_all(&bugs, &searches, jobs);
-    let text = if json { serde_json::to_string(&report).unwrap_or_default() } else { table::terminal(&report) };
-    let mut told = writeln!(std::io::stdout(), "{}", text.trim_end());
-    if arguments.write {
-        told = told.and_then(|()| std::fs::write(table::path(Path::new(env!("CARGO_MANIFEST_DIR"))), table::markdown(&report)));
-    }
-    if report.is_good() && told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let path = table::path(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let differences = if arguments.bug.is_some() || arguments.search.is_some() {
+        Vec::new()
+    } else if arguments.write {
+        let written = std::fs::write(&path, table::markdown(&report));
+        written.err().map(|error| format!("{} cannot be written: {error}", path.display())).into_iter().collect()
+    } else {
+        match std::fs::read_to_string(&path) {
+            Ok(committed) => table::differences(&committed, &table::markdown(&report)),
+            Err(error) => vec![format!("{} cannot be read: {error}", path.display())],
+        }
+    };
+    (report, differences)
 }
 
 /// What a worker does next.
@@ -89,14 +109,14 @@ fn hunt_all(bugs: &[SeededBug], searches: &[Search], jobs: usize) -> Report {
     // The bugs first: those that nothing catches take longest.
     let tasks: Vec<Task> = hunts.chain(searches.iter().flat_map(parts)).collect();
     let next = AtomicUsize::new(0);
-    let report = Mutex::new(Report { without_a_bug: Vec::new(), images_without_a_bug: 0, hunted: Vec::new(), seconds: 0.0 });
+    let report = Mutex::new(Report { without_a_bug: Vec::new(), disks_without_a_bug: 0, hunted: Vec::new(), seconds: 0.0 });
     let work = || {
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
             match task {
                 Task::Clean(search, part) => {
-                    let (images, broken) = with_bug(None, || hunt::clean(*search, *part));
+                    let (disks, broken) = with_bug(None, || hunt::clean(*search, *part));
                     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-                    report.images_without_a_bug += images;
+                    report.disks_without_a_bug += disks;
                     report.without_a_bug.extend(broken.map(|broken| format!("{}: {broken}", search.name())));
                 }
                 Task::Hunt(bug) => {
@@ -118,13 +138,10 @@ fn hunt_all(bugs: &[SeededBug], searches: &[Search], jobs: usize) -> Report {
     report
 }
 
-/// Says how a hunt went, where somebody looks on.
+/// Says how a hunt went, for whoever looks on.
 fn tell(hunted: &Hunted) {
-    let mut output = std::io::stderr();
-    if output.is_terminal() {
-        let by = hunted.caught.as_ref().map_or("NOTHING", |caught| caught.by.as_str());
-        let _ = writeln!(output, "{:<38} {by}", hunted.bug);
-    }
+    let by = hunted.caught.as_ref().map_or("NOTHING", |caught| caught.by.as_str());
+    let _ = writeln!(std::io::stderr(), "{:<38} {by}", hunted.bug);
 }
 
 /// Puts the switch of this thread back when it goes, be it in a panic.

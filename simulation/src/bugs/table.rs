@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Report, Search};
 
+/// The command that hunts every bug. A target folder of its own keeps the other builds as they are.
+const COMMAND: &str = "RUSTFLAGS=\"--cfg tapelog_seeded_bugs\" CARGO_TARGET_DIR=target/seeded_bugs cargo run --locked --profile simulation \
+                       -p tapelog-simulation -- bugs";
+
 /// The word that stands where nothing caught a bug.
 const NOTHING: &str = "NOTHING";
 
@@ -27,10 +31,10 @@ fn by_search(report: &Report) -> BTreeMap<&'static str, usize> {
 pub(super) fn terminal(report: &Report) -> String {
     let mut text = String::new();
     for hunted in &report.hunted {
-        let (by, images, detail) = hunted.caught.as_ref().map_or((NOTHING, hunted.images, String::new()), |caught| {
-            (caught.by.as_str(), caught.images, format!("{} {}", caught.history, caught.broken))
+        let (by, disks, detail) = hunted.caught.as_ref().map_or((NOTHING, hunted.disks, String::new()), |caught| {
+            (caught.by.as_str(), caught.disks, format!("{} {}", caught.history, caught.broken))
         });
-        let _ = writeln!(text, "{:<36} {by:<66} {images:>7} {:>6.1}s {}", hunted.bug, hunted.seconds, detail.trim());
+        let _ = writeln!(text, "{:<36} {by:<66} {disks:>7} {:>6.1}s {}", hunted.bug, hunted.seconds, detail.trim());
     }
     for broken in &report.without_a_bug {
         let _ = writeln!(text, "WITHOUT A BUG: {broken}");
@@ -41,7 +45,7 @@ pub(super) fn terminal(report: &Report) -> String {
         "{caught} of {} bugs caught, {:?}; {} disks looked at without a bug; {:.0} seconds",
         report.hunted.len(),
         by_search(report),
-        report.images_without_a_bug,
+        report.disks_without_a_bug,
         report.seconds
     );
     text
@@ -62,22 +66,42 @@ pub(super) fn markdown(report: &Report) -> String {
         Search::ALL.iter().filter_map(|search| Some(format!("{} {}", counts.get(search.name())?, search.name()))).collect();
     let _ = write!(
         text,
-        "\nWithout a bug all of them are clean, on {} disks. A scenario is a test of the same name in `src/directed`. Images are the\n\
-         disks that the search which caught the bug had looked at until then.\n\n\
+        "\nWithout a bug all of them are clean, on {} disks. A scenario is a test of the same name in `simulation/src/directed`. Disks\n\
+         are those that the search which caught the bug had judged until then.\n\n\
          The first to catch: {}.\n\n\
-         Written by `RUSTFLAGS=\"--cfg tapelog_seeded_bugs\" cargo run --profile simulation -p tapelog-simulation -- bugs --write`.\n\n\
-         | bug | what it does | caught by | images | shortest history | what broke |\n|---|---|---|---|---|---|\n",
-        report.images_without_a_bug,
+         Written by `{COMMAND} --write`; without `--write`, the same command fails where this table says otherwise.\n\n\
+         | bug | what it does | caught by | disks | what broke |\n|---|---|---|---|---|\n",
+        report.disks_without_a_bug,
         counts.join(", ")
     );
     for hunted in &report.hunted {
-        let (by, images, history, broken) = hunted.caught.as_ref().map_or((NOTHING, hunted.images, "", ""), |caught| {
-            (caught.by.as_str(), caught.images, caught.history.as_str(), caught.broken.as_str())
+        let (by, disks, history, broken) = hunted.caught.as_ref().map_or((NOTHING, hunted.disks, "", ""), |caught| {
+            (caught.by.as_str(), caught.disks, caught.history.as_str(), caught.broken.as_str())
         });
-        let history = if history.is_empty() { String::new() } else { format!("`{history}`") };
-        let _ = writeln!(text, "| {} | {} | {by} | {images} | {history} | {} |", hunted.bug, hunted.says, cell(broken));
+        // A scenario is its own history.
+        let history = if history.is_empty() { String::new() } else { format!("`{history}`: ") };
+        let _ = writeln!(text, "| {} | {} | {by} | {disks} | {history}{} |", hunted.bug, hunted.says, cell(broken));
     }
     text
+}
+
+/// Where a committed table and the one that was found differ, line by line, the lines with their numbers.
+pub(super) fn differences(committed: &str, found: &str) -> Vec<String> {
+    let (mut committed, mut found, mut number) = (committed.lines(), found.lines(), 0);
+    let mut differences = Vec::new();
+    loop {
+        number += 1;
+        let (said, is) = (committed.next(), found.next());
+        if said.is_none() && is.is_none() {
+            return differences;
+        }
+        if said != is {
+            let (said, is) = (said.unwrap_or("nothing"), is.unwrap_or("nothing"));
+            differences.push(format!(
+                "simulation/SEEDED_BUGS.md, line {number}, differs from what was found; write it again with --write\n  said:  {said}\n  found: {is}"
+            ));
+        }
+    }
 }
 
 /// Text that stays within its cell, and says no more than it needs.
@@ -86,4 +110,19 @@ fn cell(text: &str) -> String {
     let short: String = text.chars().take(LEN_MAX).collect();
     let ending = if short.len() < text.len() { "…" } else { "" };
     format!("{}{ending}", short.replace('|', "\\|"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_differs_is_told_line_by_line() {
+        assert_eq!(differences("a\nb\n", "a\nb\n"), [""; 0]);
+        let differences = differences("a\nb\nc\n", "a\nd\n");
+        assert!(
+            differences.len() == 2 && differences[0].contains("line 2") && differences[1].contains("found: nothing"),
+            "{differences:?}"
+        );
+    }
 }

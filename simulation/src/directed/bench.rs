@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
 
     /// A store of a new process on the same disk.
     pub(super) fn store(&mut self) -> Result<SegmentBackend, String> {
-        self.oracle.counts.images += 1;
+        self.oracle.counts.disks += 1;
         store_over(&self.engine.disk, self.engine.is_synced()).map_err(|error| error.to_string())
     }
 

@@ -136,7 +136,7 @@ pub(super) fn a_full_segment_gets_its_indexes_once_it_is_durable(oracle: &mut Or
     let store = bench.engine.store().ok_or("no store")?;
     let early = store.background_steps().contains(&tapelog::BackgroundStep::BuildIndex);
     same("an index is due before its segment is durable", early, false)?;
-    bench.oracle().counts.images += 1;
+    bench.oracle().counts.disks += 1;
     every_crash(oracle, "buffered:at-once/1/small,roll")
 }
 
@@ -146,7 +146,7 @@ pub(super) fn the_first_entry_with_a_key_is_the_one_that_is_found(oracle: &mut O
     for history in ["synced:never/1/medium,medium", "synced:at-once/1/medium,roll,medium", "synced:at-once/1/small,medium,roll,small,seal"]
     {
         let mut bench = Bench::after(oracle, history)?;
-        bench.oracle().counts.images += 1;
+        bench.oracle().counts.disks += 1;
         let (store, run) = (bench.engine.store().ok_or("no store")?, bench.log()?);
         for kind in IndexKind::ALL {
             for (key, first) in run.first_keys(kind, run.last_seq()) {

@@ -4,7 +4,7 @@
 //! two, and the run is opened in every way that there is. Whatever was damaged, nothing wrong is ever
 //! answered, and nothing that an intact witness proves durable is left out without a word.
 //!
-//! A case is a text: `<history> % <how the engine stopped> % <damage> & <damage>`.
+//! A case is a text: `<history> % <how the engine stopped> % <damage> & <damage>`; see [`FORM`] and [`injury::FORMS`].
 
 pub mod answers;
 pub mod choose;
@@ -34,6 +34,8 @@ use table::DamageTable;
 
 /// The name of this exploration.
 pub const NAME: &str = "damage";
+/// A case as text, in words.
+pub const FORM: &str = "HISTORY % killed % DAMAGE & DAMAGE, or HISTORY % power-lost SEED % DAMAGE & DAMAGE";
 /// How many other damages of the same class are tried on a history that is made shorter.
 const SHRINK_ATTEMPTS: u64 = 30;
 
@@ -68,12 +70,12 @@ impl FromStr for DamageCase {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<_> = text.split('%').map(str::trim).collect();
         let [history, stop, damages] = parts.as_slice() else {
-            return Err(format!("{text:?} is no case: expected <history> % <stop> % <damages>"));
+            return Err(format!("{text:?} is no case of damage: expected {FORM}"));
         };
         let stop = match stop.split_once(' ') {
             None if *stop == "killed" => Stop::Killed,
             Some(("power-lost", seed)) => Stop::PowerLost(seed.parse().map_err(|error| format!("{seed:?}: {error}"))?),
-            _ => return Err(format!("{stop:?} is neither `killed` nor `power-lost <seed>`")),
+            _ => return Err(format!("{stop:?} is no way to stop: expected killed, or power-lost SEED")),
         };
         let damages = damages.split('&').map(str::trim).filter(|damage| !damage.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
         Ok(Self { history: history.parse()?, stop, damages })
@@ -130,10 +132,17 @@ pub fn find(seed: u64, damages_per_history: usize, table: &mut DamageTable) -> R
     let history = image::history(&mut random);
     let stop = if random.bool() { Stop::Killed } else { Stop::PowerLost(random.u64(1..1_000_000)) };
     let case = |damages| Box::new(DamageCase { history: history.clone(), stop, damages });
-    let image = guarded(|| Image::of(&history, stop)).map_err(|broken| (case(Vec::new()), broken))?;
     table.histories += 1;
     // A disk that nothing befell is judged by the same rules.
-    guarded(|| examine(&image, &[], "none", table)).map_err(|broken| (case(Vec::new()), broken))?;
+    let untouched = guarded(|| {
+        let image = Image::of(&history, stop)?;
+        examine(&image, &[], "none", table)?;
+        Ok(image)
+    });
+    let image = untouched.map_err(|broken| {
+        table.broken += 1;
+        (case(Vec::new()), broken)
+    })?;
     for _ in 0..damages_per_history {
         let class = DamageClass::at_random(&mut random);
         let damages = class.choose(&image, &mut random);

@@ -65,6 +65,14 @@ impl From<Operation> for Step {
     }
 }
 
+/// A history as text, in words.
+pub const FORM: &str = "SETTING/SEED/STEP,STEP,... with an optional /?FAULT@NUMBER behind it, as \
+    buffered:seeded/7/small#1,roll#2!,jumbo#3?eio@12+";
+
+/// The faults as text, in words.
+pub const FAULT_FORM: &str =
+    "?eio@NUMBER, ?enospc@NUMBER or ?short@NUMBER, with a + behind it for every operation of the disk from that one on";
+
 const fn fault_name(fault: Fault) -> &'static str {
     match fault {
         Fault::Eio => "eio",
@@ -104,13 +112,17 @@ impl FromStr for Step {
         let ended = ends.iter().find_map(|(mark, end)| text.strip_suffix(*mark).map(|rest| (rest, Some(*end))));
         let (rest, end) = ended.unwrap_or((text, None));
         let (rest, fault) = match rest.split_once('?') {
-            Some((rest, fault)) => (rest, Some(parse_fault(fault).ok_or_else(|| format!("{fault:?} is no fault"))?)),
+            Some((rest, fault)) => (rest, Some(parse_fault(fault).ok_or_else(|| is_no_fault(fault))?)),
             None => (rest, None),
         };
         let (name, salt) = rest.split_once('#').unwrap_or((rest, "0"));
-        let salt = salt.parse().map_err(|error| format!("{salt:?}: {error}"))?;
+        let salt = salt.parse().map_err(|error| format!("the number {salt:?} behind # in {text:?}: {error}"))?;
         Ok(Self { operation: name.parse()?, salt, end, fault })
     }
+}
+
+fn is_no_fault(text: &str) -> String {
+    format!("{text:?} is no fault: expected {FAULT_FORM}")
 }
 
 fn parse_fault(text: &str) -> Option<StepFault> {
@@ -135,14 +147,12 @@ impl FromStr for History {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.splitn(4, '/');
-        let mut part = || parts.next().ok_or_else(|| format!("{text:?} is no history: expected setting/seed/steps"));
+        let mut part = || parts.next().ok_or_else(|| format!("{text:?} is no history: expected {FORM}"));
         let setting = part()?.parse()?;
         let seed = part()?;
         let seed = seed.parse().map_err(|error| format!("the seed {seed:?}: {error}"))?;
         let steps = part()?.split(',').filter(|step| !step.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
-        let fault = parts.next().map(|fault| {
-            fault.strip_prefix('?').and_then(parse_fault).ok_or_else(|| format!("{fault:?} is no fault: expected ?eio@12 or the like"))
-        });
+        let fault = parts.next().map(|fault| fault.strip_prefix('?').and_then(parse_fault).ok_or_else(|| is_no_fault(fault)));
         Ok(Self { setting, seed, steps, fault: fault.transpose()? })
     }
 }
@@ -167,9 +177,17 @@ mod tests {
 
     #[test]
     fn what_is_no_history_is_refused_with_what_was_expected() {
-        for text in ["", "synced:never", "synced:often/1/", "synced:never/x/", "synced:never/1/jump", "synced:never/1/small?eio", "a/b/c/d"]
-        {
-            assert!(text.parse::<History>().is_err(), "{text}");
+        for (text, expected) in [
+            ("synced:never", "SETTING/SEED/STEP"),
+            ("synced:often/1/", "synced:never, synced:at-once, synced:seeded, buffered:never"),
+            ("synced:never/x/", "the seed"),
+            ("synced:never/1/jump", "small, medium, large, jumbo, anchor, roll, seal, drop, reopen, kill, evict"),
+            ("synced:never/1/small#x", "behind #"),
+            ("synced:never/1/small?eio", "?enospc@NUMBER"),
+            ("synced:never/1/small/eio@1", "?enospc@NUMBER"),
+        ] {
+            let error = text.parse::<History>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

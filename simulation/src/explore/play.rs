@@ -28,13 +28,13 @@ pub struct Coverage {
     /// Histories that were played.
     pub histories: u64,
     /// Times that an engine was started.
-    pub lives: u64,
+    pub starts: u64,
     /// Operations of the disk that were made to fail.
     pub faults: u64,
     /// Moments at which the power fails.
     pub moments: u64,
     /// Those with more choices than were all made.
-    pub sampled_moments: u64,
+    pub sampled: u64,
     /// The most choices that a moment had of which all were made.
     pub choices_max: u64,
 }
@@ -43,10 +43,10 @@ impl Coverage {
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
         self.histories += other.histories;
-        self.lives += other.lives;
+        self.starts += other.starts;
         self.faults += other.faults;
         self.moments += other.moments;
-        self.sampled_moments += other.sampled_moments;
+        self.sampled += other.sampled;
         self.choices_max = self.choices_max.max(other.choices_max);
     }
 }
@@ -66,7 +66,7 @@ struct Player<'a> {
 /// The promise that is broken, with the step and the moment at which it is.
 pub fn play(history: &History, look: Look, oracle: &mut Oracle) -> Result<Coverage, String> {
     let engine = Engine::new(history.setting, history.seed);
-    let coverage = Coverage { histories: 1, lives: 1, ..Coverage::default() };
+    let coverage = Coverage { histories: 1, starts: 1, ..Coverage::default() };
     let mut player = Player { engine, look, oracle, coverage, random: fastrand::Rng::with_seed(history.seed) };
     player.remember(0);
     if let Some(StepFault { fault, at, for_ever }) = history.fault {
@@ -99,7 +99,7 @@ impl Player<'_> {
         self.engine.reseed(self.random.u64(..));
         self.remember(if step.end.is_some() { number.max(self.look.from) } else { number });
         if let Some(fault) = step.fault {
-            let at = self.engine.disk.operations() + fault.at;
+            let at = self.engine.disk.operations().saturating_add(fault.at);
             self.engine.disk.set_fault(Some(FaultPlan { at, fault: fault.fault, for_ever: fault.for_ever }));
         }
         let passages = self.engine.perform(step.operation)?;
@@ -130,7 +130,7 @@ impl Player<'_> {
             .collect();
         moments.push((self.engine.expected(), self.engine.disk.state()));
         let (expected, state) = moments.swap_remove(self.random.usize(..moments.len()));
-        self.coverage.lives += 1;
+        self.coverage.starts += 1;
         if end == End::Kill {
             let disk = self.engine.disk.with_contents(state);
             self.engine.end_at(disk, &expected);
@@ -191,7 +191,7 @@ impl Player<'_> {
         if all {
             self.coverage.choices_max = self.coverage.choices_max.max(power_loss.choices_max().unwrap_or_default());
         } else {
-            self.coverage.sampled_moments += 1;
+            self.coverage.sampled += 1;
         }
         Ok(())
     }

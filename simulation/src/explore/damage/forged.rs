@@ -86,7 +86,10 @@ impl FromStr for Forgery {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|forgery| forgery.name() == name).ok_or_else(|| format!("{name:?} is no forgery"))
+        Self::ALL
+            .into_iter()
+            .find(|forgery| forgery.name() == name)
+            .ok_or_else(|| format!("{name:?} is no forgery: expected one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 

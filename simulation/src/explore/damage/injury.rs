@@ -9,6 +9,25 @@ use crate::disk::sector::SECTOR_LEN;
 use crate::explore::damage::forged::{self, Forgery};
 use crate::explore::damage::image::{Files, Image, contents, path_of};
 
+/// How far garbage may go: many times as far as any file of a simulated run.
+const GARBAGE_END_MAX: usize = 16 << 20;
+
+/// Every damage as text. A file is named from the folder of the runs, as `run-1/00000001.seg`.
+pub const FORMS: [&str; 12] = [
+    "flip FILE BYTE BIT",
+    "zero FILE SECTOR COUNT",
+    "unreadable FILE SECTOR COUNT",
+    "stale FILE SECTOR OPERATION",
+    "misplaced FILE SECTOR SOURCE SECTOR",
+    "gone FILE",
+    "exchanged FILE FILE",
+    "copied FILE SOURCE",
+    "cut FILE LENGTH",
+    "garbage FILE BYTE LENGTH SALT",
+    "earlier FILE OPERATION",
+    "forged FILE FORGERY COMMIT RECORD",
+];
+
 /// What happens to one file, or to one sector of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
@@ -165,7 +184,7 @@ impl Damage {
             }
             Self::Unreadable { file, sector, count } => {
                 let len = files.get(file)?.len();
-                let range = *sector..(*sector + *count).min(len.div_ceil(SECTOR_LEN));
+                let range = *sector..sector.saturating_add(*count).min(len.div_ceil(SECTOR_LEN));
                 injured.unreadable.push((file.clone(), Some(range).filter(|range| !range.is_empty())?));
             }
             Self::Stale { file, sector, operation } => {
@@ -191,7 +210,7 @@ impl Damage {
             Self::Cut { file, len } => files.get_mut(file)?.truncate(*len),
             Self::Garbage { file, from, len, salt } => {
                 let bytes = files.get_mut(file)?;
-                let end = from.checked_add(*len)?;
+                let end = from.checked_add(*len).filter(|end| *end <= GARBAGE_END_MAX)?;
                 bytes.resize(bytes.len().max(end), 0);
                 let mut random = fastrand::Rng::with_seed(*salt);
                 random.fill(bytes.get_mut(*from..end)?);
@@ -210,7 +229,8 @@ impl Damage {
 }
 
 fn sectors(first: usize, count: usize, len: usize) -> Range<usize> {
-    (first * SECTOR_LEN).min(len)..((first + count) * SECTOR_LEN).min(len)
+    let place = |sector: usize| sector.saturating_mul(SECTOR_LEN).min(len);
+    place(first)..place(first.saturating_add(count))
 }
 
 /// Puts one sector of `source` into the place of a sector of `bytes`.
@@ -285,14 +305,16 @@ impl FromStr for Damage {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let is_no_damage = || format!("{text:?} is no damage");
+        let is_no_damage = || format!("{text:?} is no damage: expected one of {}", FORMS.join("; "));
         let number = |word: &str| word.parse::<usize>().map_err(|error| format!("{word:?} in {text:?}: {error}"));
         let long = |word: &str| word.parse::<u64>().map_err(|error| format!("{word:?} in {text:?}: {error}"));
         let [kind, file, rest @ ..] = words.as_slice() else { return Err(is_no_damage()) };
         let file = (*file).to_owned();
         Ok(match (*kind, rest) {
             ("flip", [offset, bit]) => {
-                Self::Flip { file, offset: number(offset)?, bit: u8::try_from(number(bit)?).map_err(|_| is_no_damage())? }
+                let of_a_byte = |bit: &u8| *bit < 8;
+                let bit = bit.parse().ok().filter(of_a_byte).ok_or_else(|| format!("{bit:?} in {text:?}: expected a bit from 0 to 7"))?;
+                Self::Flip { file, offset: number(offset)?, bit }
             }
             ("zero", [sector, count]) => Self::Zero { file, sector: number(sector)?, count: number(count)? },
             ("unreadable", [sector, count]) => Self::Unreadable { file, sector: number(sector)?, count: number(count)? },
@@ -304,7 +326,13 @@ impl FromStr for Damage {
             ("exchanged", [other]) => Self::Exchanged { file, other: (*other).to_owned() },
             ("copied", [source]) => Self::Copied { file, source: (*source).to_owned() },
             ("cut", [len]) => Self::Cut { file, len: number(len)? },
-            ("garbage", [from, len, salt]) => Self::Garbage { file, from: number(from)?, len: number(len)?, salt: long(salt)? },
+            ("garbage", [from, len, salt]) => {
+                let (from, len) = (number(from)?, number(len)?);
+                if from.checked_add(len).is_none_or(|end| end > GARBAGE_END_MAX) {
+                    return Err(format!("{text:?}: garbage ends at byte {GARBAGE_END_MAX} at most"));
+                }
+                Self::Garbage { file, from, len, salt: long(salt)? }
+            }
             ("earlier", [operation]) => Self::Earlier { file, operation: number(operation)? },
             ("forged", [forgery, commit_no, nth]) => {
                 Self::Forged { file, forgery: forgery.parse()?, commit_no: long(commit_no)?, nth: number(nth)? }

@@ -15,7 +15,7 @@ impl Case<'_> {
     pub(super) fn read(&self) -> Result<Option<(Way, Verdict)>, String> {
         let disk = self.disk();
         let before = disk.state().fingerprint();
-        let way = if self.is_sealed() { Way::Sealed } else { Way::Reader };
+        let way = if self.is_sealed() { Way::SealedRun } else { Way::Reader };
         let opened = self.store(&disk)?.into_read_only(Engine::folder(self.log));
         let verdict = match opened {
             Err(error) => self.check_refusal(&error)?,

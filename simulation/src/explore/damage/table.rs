@@ -16,12 +16,12 @@ pub enum Way {
     /// By the sweep at boot: walked from the first byte, with every hash.
     FullWalk,
     /// As a sealed run.
-    Sealed,
+    SealedRun,
 }
 
 impl Way {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::QuickOpening, Self::Reader, Self::FullWalk, Self::Sealed];
+    pub const ALL: [Self; 4] = [Self::QuickOpening, Self::Reader, Self::FullWalk, Self::SealedRun];
 
     /// Its name.
     #[must_use]
@@ -30,7 +30,7 @@ impl Way {
             Self::QuickOpening => "quick opening",
             Self::Reader => "reader",
             Self::FullWalk => "full walk",
-            Self::Sealed => "sealed run",
+            Self::SealedRun => "sealed run",
         }
     }
 }
@@ -50,18 +50,24 @@ pub enum Verdict {
     Refused,
 }
 
+/// The names of the verdicts, in their order.
+const VERDICTS: [&str; 5] = ["no harm", "torn tail", "reported at opening", "reported on reading", "refused"];
+
 /// How many disks of a class came to each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Disks.
     pub disks: u64,
     /// See [`Verdict::Harmless`].
+    #[serde(rename = "no_harm")]
     pub harmless: u64,
     /// See [`Verdict::TornTail`].
     pub torn_tail: u64,
     /// See [`Verdict::AtOpening`].
+    #[serde(rename = "reported_at_opening")]
     pub at_opening: u64,
     /// See [`Verdict::OnReading`].
+    #[serde(rename = "reported_on_reading")]
     pub on_reading: u64,
     /// See [`Verdict::Refused`].
     pub refused: u64,
@@ -77,6 +83,13 @@ impl Row {
             Verdict::OnReading => &mut self.on_reading,
             Verdict::Refused => &mut self.refused,
         } += 1;
+    }
+
+    /// The verdicts that disks came to, in the words of the table.
+    fn verdicts(&self) -> impl Iterator<Item = &'static str> {
+        let Self { disks: _, harmless, torn_tail, at_opening, on_reading, refused } = *self;
+        let counts = [harmless, torn_tail, at_opening, on_reading, refused];
+        VERDICTS.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(name, _)| name)
     }
 
     fn add(&mut self, other: &Self) {
@@ -103,10 +116,25 @@ pub struct DamageTable {
     /// By way and class.
     pub rows: BTreeMap<Way, BTreeMap<String, Row>>,
     /// Why damage did no harm, by what was damaged.
+    #[serde(rename = "no_harm_because")]
     pub harmless: BTreeMap<String, u64>,
 }
 
 impl DamageTable {
+    /// Whether no disk was judged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.disks == 0
+    }
+
+    /// What each way of opening was told, in words.
+    pub fn verdicts(&self) -> impl Iterator<Item = (Way, String)> {
+        self.rows.iter().map(|(way, rows)| {
+            let told: Vec<_> = rows.values().flat_map(Row::verdicts).collect();
+            (*way, told.join(", "))
+        })
+    }
+
     /// Notes a verdict. `place` is what was damaged.
     pub fn note(&mut self, way: Way, class: &str, verdict: Verdict, place: &str) {
         self.openings += 1;
@@ -142,7 +170,7 @@ impl fmt::Display for DamageTable {
         )?;
         for (way, rows) in &self.rows {
             writeln!(formatter, "\n**{}**\n", way.name())?;
-            writeln!(formatter, "| damage | disks | no harm | torn tail | reported at opening | reported on reading | refused |")?;
+            writeln!(formatter, "| damage | disks | {} |", VERDICTS.join(" | "))?;
             writeln!(formatter, "|---|---|---|---|---|---|---|")?;
             for (class, row) in rows {
                 let Row { disks, harmless, torn_tail, at_opening, on_reading, refused } = row;

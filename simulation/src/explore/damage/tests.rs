@@ -218,7 +218,7 @@ fn a_sealed_run_shows_damage_to_an_entry_and_only_that_entry() {
     let image = image(SEALED);
     let (ordinal, batch) = image.readings[0].batch(2).unwrap();
     let flip = format!("flip run-1/{ordinal:08}.seg {} 0", batch.records[1].body.start + 80);
-    assert_eq!(row(&judged(SEALED, &flip), Way::Sealed), ON_READING);
+    assert_eq!(row(&judged(SEALED, &flip), Way::SealedRun), ON_READING);
 }
 
 #[test]
