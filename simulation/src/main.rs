@@ -85,12 +85,14 @@ const DAMAGES: usize = 40;
 
 /// The share of each exploration that every change is checked with.
 const SHARE_OPERATIONS: u32 = 3;
+/// As [`SHARE_OPERATIONS`], for those in which another process goes on.
+const SHARE_FURTHER: u32 = 2;
 /// As [`SHARE_OPERATIONS`].
-const SHARE_SEEDS: Range<u64> = 0..6_000;
+const SHARE_SEEDS: Range<u64> = 0..1_500;
 /// As [`SHARE_OPERATIONS`].
 const SHARE_DAMAGE_SEEDS: Range<u64> = 0..400;
 /// As [`SHARE_OPERATIONS`].
-const SHARE_FAULTS_ONE_OF: usize = 2;
+const SHARE_FAULTS_ONE_OF: usize = 8;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -101,12 +103,12 @@ fn main() -> ExitCode {
         summary: Summary::default(),
     };
     match arguments.command {
-        Command::Exhaustive { operations } => output.exhaustive(operations),
+        Command::Exhaustive { operations } => output.exhaustive(operations, operations),
         Command::Lives { seeds } => output.lives(seeds),
         Command::Faults { one_of } => output.faults(one_of),
         Command::Damage { seeds, damages } => output.damage(seeds, damages),
         Command::Share => {
-            output.exhaustive(SHARE_OPERATIONS);
+            output.exhaustive(SHARE_OPERATIONS, SHARE_FURTHER);
             output.lives(SHARE_SEEDS);
             output.faults(SHARE_FAULTS_ONE_OF);
             output.damage(SHARE_DAMAGE_SEEDS, DAMAGES);
@@ -125,8 +127,8 @@ struct Output {
 }
 
 impl Output {
-    fn exhaustive(&mut self, operations: u32) {
-        self.run(&Exhaustive { operations }, format!("up to {operations} operations"));
+    fn exhaustive(&mut self, operations: u32, further: u32) {
+        self.run(&Exhaustive::with_further(operations, further), format!("up to {operations} operations"));
     }
 
     fn lives(&mut self, seeds: Range<u64>) {
@@ -173,7 +175,7 @@ fn replayed(name: &str, case: &str) -> Result<String, String> {
         let applied = damage::replay(&case.parse::<DamageCase>()?, &mut DamageTable::default())?;
         return Ok(if applied { "every promise is kept" } else { "the damage does not apply" }.to_owned());
     }
-    let explorations: [&dyn Exploration; 3] = [&Exhaustive { operations: 0 }, &Lives { seeds: 0..0 }, &Faults { one_of: 1 }];
+    let explorations: [&dyn Exploration; 3] = [&Exhaustive::new(0), &Lives { seeds: 0..0 }, &Faults { one_of: 1 }];
     let exploration = explorations.into_iter().find(|exploration| exploration.name() == name);
     let exploration = exploration.ok_or_else(|| format!("{name:?} is no exploration"))?;
     let history: History = case.parse()?;
