@@ -62,7 +62,7 @@ pub const SYNC_EVERY_MIN: Duration = Duration::from_micros(100);
 /// Longest time between two background syncs of a buffered run.
 pub const SYNC_EVERY_MAX: Duration = Duration::from_mins(1);
 /// Smallest bound of the bytes of a buffered run that wait for a sync.
-pub const UNSYNCED_LEN_MIN: u64 = 1 << 20;
+pub const UNSYNCED_LEN_MIN: u64 = 16 << 10;
 /// Largest bound of the bytes of a buffered run that wait for a sync.
 pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
 /// Default bound of the bytes of a buffered run that wait for a sync.

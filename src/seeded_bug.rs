@@ -54,6 +54,9 @@ catalogue! {
     BufferedAcknowledgesWritten = "buffered-acknowledges-written",
     /// A buffered run syncs only its newest segment: a loss of power takes the end of the one before, and with it all behind.
     OnlyNewestSegmentSynced = "only-newest-segment-synced",
+    /// An append that would pass the bound of unsynced bytes publishes what is written instead of syncing it: a loss of power takes
+    /// back what was acknowledged.
+    UnsyncedBoundPublishesWritten = "unsynced-bound-publishes-written",
     /// An anchor of a buffered run returns without its sync: a loss of power takes it back, and replay begins at another place.
     AnchorNotSyncedWhenBuffered = "anchor-not-synced-when-buffered",
     /// A failed sync of the active segment is taken for a good one: what it lost is acknowledged.
@@ -65,6 +68,8 @@ catalogue! {
     WriteErrorIgnored = "write-error-ignored",
     /// The store goes on after a failure that leaves the state of the disk in doubt: what follows is acknowledged upon lost bytes.
     LatchLeftOpen = "latch-left-open",
+    /// A failed write to WATERMARK is reported and nothing more: appends go on upon a disk that fails.
+    WatermarkErrorNotLatched = "watermark-error-not-latched",
     /// A write that took a part of its bytes is taken for all of them: the rest of the batch is zeros, and acknowledged.
     ShortWriteBelieved = "short-write-believed",
     /// A commit claims that it is durable itself: a batch of which a loss of power left only the commit condemns a sound run.
@@ -81,8 +86,13 @@ catalogue! {
     SpareFolderNotSynced = "spare-folder-not-synced",
     /// The names of new folders are not made durable: a loss of power takes the whole run.
     ParentFolderNotSynced = "parent-folder-not-synced",
-    /// A run that is found sealed is taken for it although its seal may still be taken back: a child goes on from a seal that is none.
-    SealNotConfirmed = "seal-not-confirmed",
+    /// A run that is found sealed when it is opened again is taken for it although its seal may still be taken back: a child goes on
+    /// from a seal that is none.
+    SealNotConfirmedAtReopening = "seal-not-confirmed-at-reopening",
+    /// A child takes its parent's seal for durable: a loss of power leaves a child that names the root of a seal that is none.
+    SealNotConfirmedByChild = "seal-not-confirmed-by-child",
+    /// The sweep at boot takes a seal that it finds for durable: a loss of power takes back what it has told.
+    SealNotConfirmedBySweep = "seal-not-confirmed-by-sweep",
     /// The name of a folder that an earlier process made and did not live to sync is taken for durable: a loss of power takes the run.
     FoundFolderNotSynced = "found-folder-not-synced",
     /// A replaced file gets its name without a sync of its bytes: after a loss of power MANIFEST is there and empty.
@@ -155,6 +165,8 @@ catalogue! {
     OnlyFirstLeftoverZeroed = "only-first-leftover-zeroed",
     /// Recovery overwrites what it discarded and does not sync that: after a loss of power it is there again.
     ZerosNotSynced = "zeros-not-synced",
+    /// Recovery syncs only the last of the segments in which it discarded something: after a loss of power the rest is there again.
+    OnlyLastLeftoverSynced = "only-last-leftover-synced",
     /// Recovery does not witness the end that it reports: damage there is cut away by the next recovery.
     RecoveryWatermarkNotWritten = "recovery-watermark-not-written",
     /// Recovery witnesses the end in one slot only: if that is lost, the older one is believed.
@@ -173,6 +185,16 @@ catalogue! {
 
     /// A reader that asked for what is durable is shown what is written: a loss of power can take back what it saw.
     UnprovenShown = "unproven-shown",
+    /// A reader beside the writer is shown what is written: a loss of power can take back what it saw.
+    ReaderShowsWritten = "reader-shows-written",
+    /// A tail is shown what is written although it waits for what is durable: a loss of power can take back what it saw.
+    TailShowsWritten = "tail-shows-written",
+    /// A look-up in a run that is being written finds keys of entries that are not durable: a loss of power can take them back.
+    KeysOfWritten = "keys-of-written",
+    /// A follower goes on behind what the writer says is durable: a loss of power can take back what it has shown.
+    FollowerPastTheBound = "follower-past-the-bound",
+    /// A follower shows the entries of a batch before its commit has passed: what is torn is shown.
+    FollowerShowsUnjudged = "follower-shows-unjudged",
     /// The hash of an entry is not computed when it is read: an entry that is not what its hash says is served.
     EntryHashUnchecked = "entry-hash-unchecked",
     /// A later entry wins over the first one that was recorded with a key: a look-up answers the wrong entry.

@@ -19,6 +19,8 @@
 
 #![deny(missing_docs)]
 
+pub mod asking;
+pub mod audience;
 #[cfg(tapelog_seeded_bugs)]
 pub mod bugs;
 pub mod crash;

@@ -180,6 +180,12 @@ impl RunLog {
         self.entries.get(index).map(|append| &append.entry)
     }
 
+    /// The bytes of the payloads behind the entry `from` up to the entry `to`.
+    #[must_use]
+    pub fn payload_len(&self, from: u64, to: u64) -> u64 {
+        (from + 1..=to).filter_map(|seq| self.entry(seq)).map(|entry| entry.payload.len() as u64).sum()
+    }
+
     /// The keys of a kind with their first occurrences up to the entry `seq`, in the order of the keys.
     pub fn first_keys(&self, kind: IndexKind, seq: u64) -> impl Iterator<Item = (&str, u64)> {
         self.firsts.iter().filter(move |((of, _), first)| *of == kind && **first <= seq).map(|((_, key), first)| (key.as_str(), *first))

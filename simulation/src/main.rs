@@ -104,12 +104,14 @@ const DAMAGES: u16 = 40;
 
 /// The share of each exploration that every change is checked with.
 const SHARE_OPERATIONS: u32 = 3;
+/// As [`SHARE_OPERATIONS`], for those in which another process goes on.
+const SHARE_FURTHER: u32 = 2;
 /// As [`SHARE_OPERATIONS`].
-const SHARE_SEEDS: Range<u64> = 0..6_000;
+const SHARE_SEEDS: Range<u64> = 0..1_500;
 /// As [`SHARE_OPERATIONS`].
 const SHARE_DAMAGE_SEEDS: Range<u64> = 0..400;
 /// As [`SHARE_OPERATIONS`].
-const SHARE_FAULTS_ONE_OF: u32 = 2;
+const SHARE_FAULTS_ONE_OF: u32 = 8;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -124,12 +126,12 @@ fn main() -> ExitCode {
         summary: Summary::default(),
     };
     match arguments.command {
-        Command::Exhaustive { operations } => output.exhaustive(operations),
+        Command::Exhaustive { operations } => output.exhaustive(operations, operations),
         Command::Lives { seeds } => output.lives(seeds),
         Command::Faults { one_of } => output.faults(one_of),
         Command::Damage { seeds, damages } => output.damage(seeds, damages),
         Command::Share => {
-            output.exhaustive(SHARE_OPERATIONS);
+            output.exhaustive(SHARE_OPERATIONS, SHARE_FURTHER);
             output.lives(SHARE_SEEDS);
             output.faults(SHARE_FAULTS_ONE_OF);
             output.damage(SHARE_DAMAGE_SEEDS, DAMAGES);
@@ -179,8 +181,8 @@ struct Output {
 }
 
 impl Output {
-    fn exhaustive(&mut self, operations: u32) {
-        self.run(&Exhaustive { operations }, format!("up to {operations} operations"));
+    fn exhaustive(&mut self, operations: u32, further: u32) {
+        self.run(&Exhaustive::with_further(operations, further), format!("up to {operations} operations"));
     }
 
     fn lives(&mut self, seeds: Range<u64>) {

@@ -12,12 +12,14 @@ use crate::oracle::{Counts, Oracle};
 use crate::runner::{Exploration, guarded};
 
 /// Every exploration by its name, set up for a single history.
-const EXPLORATIONS: [&dyn Exploration; 3] = [&Exhaustive { operations: 0 }, &Lives { seeds: 0..0 }, &Faults { one_of: 1 }];
+fn explorations() -> [Box<dyn Exploration>; 3] {
+    [Box::new(Exhaustive::new(0)), Box::new(Lives { seeds: 0..0 }), Box::new(Faults { one_of: 1 })]
+}
 
 /// What is played again.
 pub enum Case {
     /// A history, and what explored it.
-    History(&'static dyn Exploration, History),
+    History(Box<dyn Exploration>, History),
     /// A case of damage.
     Damage(DamageCase),
 }
@@ -50,8 +52,8 @@ impl Case {
         if exploration == damage::NAME {
             return Ok(Self::Damage(case.parse()?));
         }
-        let known = EXPLORATIONS.into_iter().find(|known| known.name() == exploration);
-        let names = || EXPLORATIONS.map(Exploration::name).join(", ");
+        let known = explorations().into_iter().find(|known| known.name() == exploration);
+        let names = || explorations().map(|known| known.name()).join(", ");
         let known = known.ok_or_else(|| format!("{exploration:?} is no exploration: expected one of {}, {}", names(), damage::NAME))?;
         Ok(Self::History(known, case.parse()?))
     }

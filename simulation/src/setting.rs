@@ -28,11 +28,16 @@ pub enum Operation {
     Kill,
     /// The pages leave the cache.
     Evict,
+    /// A new process begins as engines do: it sweeps, goes on in a child of the newest run, and appends to it.
+    Boot,
+    /// A new process finds the newest run sealed and goes on in a child of it, without having opened it or swept; if it is not
+    /// sealed, it is opened again.
+    Child,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Small,
         Self::Medium,
         Self::Large,
@@ -44,6 +49,8 @@ impl Operation {
         Self::Reopen,
         Self::Kill,
         Self::Evict,
+        Self::Boot,
+        Self::Child,
     ];
 
     /// Its name.
@@ -61,6 +68,8 @@ impl Operation {
             Self::Reopen => "reopen",
             Self::Kill => "kill",
             Self::Evict => "evict",
+            Self::Boot => "boot",
+            Self::Child => "child",
         }
     }
 }
@@ -108,28 +117,55 @@ impl Schedule {
     }
 }
 
+/// When an append is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Once it is synced, for which it waits.
+    Synced,
+    /// Behind it, by a sync of the background.
+    Buffered,
+    /// As [`Mode::Buffered`], with the least bound of what may wait for a sync: an append that would pass it syncs.
+    Bounded,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Synced, Self::Buffered, Self::Bounded];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Buffered => "buffered",
+            Self::Bounded => "bounded",
+        }
+    }
+}
+
 /// How the engine is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Setting {
-    /// Whether an append waits for its sync.
-    pub synced: bool,
+    /// When an append is acknowledged.
+    pub mode: Mode,
     /// When the background work is done.
     pub schedule: Schedule,
 }
 
 impl Setting {
     /// Appends wait, and nothing is done in the background.
-    pub const DEFAULT: Self = Self { synced: true, schedule: Schedule::Never };
+    pub const DEFAULT: Self = Self { mode: Mode::Synced, schedule: Schedule::Never };
 
-    /// Every setting.
+    /// Every setting. Where all background work is done behind every operation the bound is never reached.
     pub fn all() -> impl Iterator<Item = Self> {
-        [true, false].into_iter().flat_map(|synced| Schedule::ALL.into_iter().map(move |schedule| Self { synced, schedule }))
+        let settings = Mode::ALL.into_iter().flat_map(|mode| Schedule::ALL.into_iter().map(move |schedule| Self { mode, schedule }));
+        settings.filter(|setting| setting.mode != Mode::Bounded || setting.schedule != Schedule::AtOnce)
     }
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", if self.synced { "synced" } else { "buffered" }, self.schedule.name())
+        write!(formatter, "{}:{}", self.mode.name(), self.schedule.name())
     }
 }
 

@@ -17,8 +17,8 @@ fn explore(exploration: &dyn Exploration) -> Findings {
 
 #[test]
 fn no_crash_in_a_history_of_one_operation_breaks_a_promise() {
-    let findings = explore(&Exhaustive { operations: 1 });
-    assert_eq!(findings.coverage.histories, 6 + 48);
+    let findings = explore(&Exhaustive::new(1));
+    assert_eq!(findings.coverage.histories, 8 + 64);
     assert!(findings.counts.disks > 4_000, "{:?}", findings.counts);
 }
 

@@ -17,7 +17,7 @@ fn examine_now(engine: &Engine, what: &str) {
     let state = engine.disk.state();
     let expected = engine.expected();
     let faultless = engine.disk.faults_met() == 0;
-    let given = Given { runs: &engine.runs, expected: &expected, synced: engine.is_synced(), faultless };
+    let given = Given { runs: &engine.runs, expected: &expected, mode: engine.mode(), faultless };
     let mut oracle = Oracle::default();
     oracle.examine(&state, given, true).unwrap_or_else(|broken| panic!("{what}, the process killed: {broken}"));
     let examined = PowerLoss::of(&state).for_each(Breadth::Exhaustive(1 << 14), &mut fastrand::Rng::with_seed(1), |choice| {
@@ -34,6 +34,10 @@ fn numbers_of(kind: OperationKind, begin: impl Fn() -> Engine, what: impl Fn(&mu
     what(&mut engine);
     let journal = engine.disk.take_journal();
     (first..).zip(journal).filter(|(_, found)| *found == kind).map(|(number, _)| number).collect()
+}
+
+fn fail_from_then_on(engine: &Engine, at: u64) {
+    engine.disk.set_fault(Some(FaultPlan { at, fault: Fault::Eio, for_ever: true }));
 }
 
 fn fail_once(engine: &Engine, at: u64) {
@@ -141,4 +145,54 @@ fn the_seal_of_a_recovered_run_is_not_tried_again_after_a_failure() {
 fn a_seal_in_another_runs_folder_is_left_as_it_is() {
     let case = "synced:at-once/17400/seal#2,reopen#7 % killed % exchanged run-1/MANIFEST run-2/MANIFEST";
     assert_eq!(damage::replay(&case.parse().unwrap(), &mut DamageTable::default()), Ok(true));
+}
+
+/// A recovery overwrote what it discarded, and its process was killed before the sync. The next one found zeros in the page
+/// cache, had nothing to do, reported a clean log, and a loss of power brought back what had been discarded.
+#[test]
+fn what_a_killed_recovery_discarded_in_the_page_cache_is_discarded_on_the_disk() {
+    let begin = || {
+        let mut engine = open_with(&[Operation::Medium]);
+        engine.disk.remember(Remember::Syncs);
+        let passage = engine.perform(Operation::Large).unwrap().remove(0);
+        let moment = passage.moments.last().unwrap().clone();
+        // Of the batch that was being synced everything arrived but its beginning.
+        let places = moment.state.uncertain_places();
+        let mut choice: Vec<_> = places.iter().map(|place| place.versions - 1).collect();
+        choice[0] = 0;
+        engine.end_at(engine.disk.with_contents(moment.state.after_power_loss(&choice)), &passage.during);
+        engine.disk.remember(Remember::SyncsAndChanges);
+        engine
+    };
+    let moments = begin().open().unwrap().moments;
+    assert!(moments.len() > 5, "{}", moments.len());
+    for moment in moments {
+        let mut engine = begin();
+        let expected = engine.expected();
+        engine.kill_at(engine.disk.with_contents(moment.state), &expected);
+        examine_now(&engine, &format!("killed before operation {}", moment.operation));
+    }
+}
+
+/// A sync failed for good, and its pages left the cache. A look-up in the store that had failed looked at an entry which was
+/// never durable, did not find it, and said that acknowledged data is damaged.
+#[test]
+fn a_look_up_in_a_store_that_has_failed_asks_no_entry_that_was_never_durable() {
+    for operations in
+        [&[Operation::Medium, Operation::Roll][..], &[Operation::Small, Operation::Anchor, Operation::Medium, Operation::Roll]]
+    {
+        let begin = || {
+            let mut engine = Engine::new("buffered:never".parse().unwrap(), 1);
+            engine.open().unwrap();
+            operations.iter().for_each(|operation| drop(engine.perform(*operation).unwrap()));
+            engine
+        };
+        let seal = |engine: &mut Engine| drop(engine.perform(Operation::Seal).unwrap());
+        for at in numbers_of(OperationKind::SyncFile, begin, seal) {
+            let mut engine = begin();
+            fail_from_then_on(&engine, at);
+            seal(&mut engine);
+            engine.perform(Operation::Evict).unwrap();
+        }
+    }
 }

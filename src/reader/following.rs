@@ -17,6 +17,7 @@ use crate::format::frame::Kind;
 use crate::format::manifest::{SealSection, SealState};
 use crate::io::{LockState, Storage};
 use crate::model::RunManifest;
+use crate::seeded_bug::SeededBug;
 use crate::segment::point_read::hash_is_right;
 use crate::segment::tip::Tip;
 use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at};
@@ -202,7 +203,8 @@ impl Following {
     }
 
     fn is_at_bound(&self, known: &Known) -> bool {
-        let is_bounded = self.visibility == Visibility::Durable || known.sealed.is_some();
+        let is_durable = self.visibility == Visibility::Durable && !SeededBug::FollowerPastTheBound.is_on();
+        let is_bounded = is_durable || known.sealed.is_some();
         is_bounded && self.tip.state.commit_no >= known.commit_no
     }
 
@@ -281,6 +283,9 @@ impl Following {
             let start = walk.offset();
             // What is judged is what is shown: it is not read a second time.
             walk.window().hold_from(Some(start));
+            if SeededBug::FollowerShowsUnjudged.is_on() {
+                self.show(walk.window(), ordinal, start, u64::MAX, check, visit, polled)?;
+            }
             let batch = match walk.next_batch(&mut Judging)? {
                 Step::Batch(batch) => batch,
                 Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
@@ -315,6 +320,10 @@ impl Following {
         let mut offset = start;
         while offset < end {
             let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(()) };
+            if frame.header.kind == Kind::COMMIT {
+                // What lies behind it is another batch.
+                return Ok(());
+            }
             offset = frame.end();
             let seq = frame.header.seq;
             if frame.header.kind != Kind::ENTRY || seq < self.next {

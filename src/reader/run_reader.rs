@@ -8,6 +8,7 @@ use crate::model::{EventStoreEntry, IndexKind, RunManifest, ScanDirection, Snaps
 use crate::reader::entries::Entries;
 use crate::reader::resume::behind;
 use crate::reader::tail::Tail;
+use crate::seeded_bug::SeededBug;
 use crate::store::segment::run_view::{RunView, ViewState};
 use crate::store::{Check, EntryView, ReadPath, RecoveryReport, SegmentBackend, Visibility};
 
@@ -95,7 +96,8 @@ impl RunReader {
     }
 
     pub(crate) fn new(view: RunView) -> Self {
-        Self { view, visibility: Visibility::Durable }
+        let visibility = if SeededBug::ReaderShowsWritten.is_on() { Visibility::Written } else { Visibility::Durable };
+        Self { view, visibility }
     }
 
     /// The same run, of which another part is shown. A reader of files shows what it was opened with.
@@ -298,6 +300,7 @@ impl RunReader {
     /// is shown, and then that it ended.
     #[must_use]
     pub fn tail(&self, from: u64, visibility: Visibility) -> Tail {
+        let visibility = if SeededBug::TailShowsWritten.is_on() { Visibility::Written } else { visibility };
         Tail::new(self.clone().with_visibility(visibility), from)
     }
 }

@@ -1,14 +1,18 @@
 //! Without threads of its own, the store leaves its background work to the caller, who may do it
 //! late, early or not at all: what is acknowledged does not depend on it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tapelog::io::OsStorage;
 use tapelog::{
     BackgroundMode, BackgroundStep, Durability, EventStore, EventStoreError, IndexKind, RunStatus, ScanDirection, SegmentBackend,
 };
 
 use crate::support::entries::{INSTANCE, batch, manifest};
+use crate::support::faulty_storage::{FaultyStorage, OperationKind};
 
 const RUN: &str = "1-00000001";
 
@@ -87,19 +91,37 @@ fn a_buffered_run_shows_nothing_before_its_sync() {
     assert_eq!(store.scan_range(1, 5, ScanDirection::Forward).unwrap().len(), 5);
 }
 
+/// What is counted as durable must have been asked of the disk: the journal of the storage tells of every write and sync.
 #[test]
 fn a_buffered_run_waits_for_a_sync_rather_than_pass_its_bound() {
+    const BOUND: u64 = 64 << 10;
     let base = tempfile::tempdir().unwrap();
+    let disk = FaultyStorage::new(Arc::new(OsStorage));
     let builder = SegmentBackend::builder(base.path()).segment_len(16 << 10).background(BackgroundMode::Manual);
-    let builder = builder.durability(Durability::Buffered { sync_every: Duration::from_mins(1) }).unsynced_len_max(1 << 20);
-    let mut store = builder.build().unwrap();
+    let builder = builder.durability(Durability::Buffered { sync_every: Duration::from_mins(1) }).unsynced_len_max(BOUND);
+    let mut store = builder.storage(Arc::new(disk.clone())).build().unwrap();
     store.open_run(manifest(RUN)).unwrap();
-    for seq in 1..=400 {
+    let mut waiting = BTreeMap::new();
+    for seq in 1..=200 {
+        let before = store.stats();
+        disk.clear_journal();
         store.append_batch(&batch(seq, seq, 6_000)).unwrap();
+        let mut has_synced = false;
+        // A segment keeps the name under which its file was made; a spare is made with writes and a full sync of its own.
+        for operation in disk.journal().into_iter().filter(|operation| operation.path.to_string_lossy().contains(".seg")) {
+            match operation.kind {
+                OperationKind::Write => *waiting.entry(operation.path).or_insert(0) += operation.len,
+                OperationKind::SyncAll => drop(waiting.remove(&operation.path)),
+                OperationKind::SyncData => has_synced |= waiting.remove(&operation.path).is_some(),
+                _ => {}
+            }
+        }
         let stats = store.stats();
-        assert!((stats.written - stats.durable) * 6_000 <= 1 << 20, "{stats:?}");
+        assert_eq!(stats.durable > before.durable, has_synced, "{stats:?}");
+        assert!(waiting.values().sum::<u64>() <= BOUND, "{waiting:?}");
+        assert!((stats.written - stats.durable) * 6_000 <= BOUND, "{stats:?}");
     }
-    assert!(store.stats().durable > 100);
+    assert!(store.stats().durable > 150);
 }
 
 #[test]

@@ -67,10 +67,10 @@ impl Search {
     pub(super) fn exploration(self) -> Option<Box<dyn Exploration>> {
         match self {
             Self::Directed | Self::Damage => None,
-            Self::Exhaustive => Some(Box::new(Exhaustive { operations: OPERATIONS_FEW })),
+            Self::Exhaustive => Some(Box::new(Exhaustive::new(OPERATIONS_FEW))),
             Self::Faults => Some(Box::new(Faults { one_of: FAULTS_ONE_OF })),
             Self::Lives => Some(Box::new(Lives { seeds: 0..SEEDS })),
-            Self::Long => Some(Box::new(Exhaustive { operations: OPERATIONS_MORE })),
+            Self::Long => Some(Box::new(Exhaustive::new(OPERATIONS_MORE))),
         }
     }
 

@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
     /// A store of a new process on the same disk.
     pub(super) fn store(&mut self) -> Result<SegmentBackend, String> {
         self.oracle.counts.disks += 1;
-        store_over(&self.engine.disk, self.engine.is_synced()).map_err(|error| error.to_string())
+        store_over(&self.engine.disk, self.engine.mode()).map_err(|error| error.to_string())
     }
 
     /// Opens the newest run as a new process does.
@@ -166,8 +166,8 @@ impl<'a> Bench<'a> {
     /// Expects of the newest run what the oracle expects of any after a crash.
     pub(super) fn examine(&mut self, killed: bool) -> Result<(), String> {
         let expected = self.engine.expected();
-        let synced = self.engine.is_synced();
-        let given = Given { runs: &self.engine.runs, expected: &expected, synced, faultless: true };
+        let mode = self.engine.mode();
+        let given = Given { runs: &self.engine.runs, expected: &expected, mode, faultless: true };
         self.oracle.examine(&self.engine.disk.state(), given, killed).map(|_| ())
     }
 

@@ -46,6 +46,8 @@ scenarios! {
         a_batch_larger_than_a_segment_lies_within_the_durable_length
         a_folder_that_an_earlier_process_made_is_made_durable
         a_failed_sync_closes_the_store
+        a_failed_write_of_the_witness_closes_the_store
+        an_append_that_would_pass_the_bound_waits_for_a_sync
         a_failed_sync_that_dropped_its_pages_is_rewritten_by_recovery
         a_write_that_took_a_part_is_continued
         a_read_that_brought_a_part_is_continued
@@ -83,7 +85,15 @@ scenarios! {
     sealing:
         a_sealed_run_holds_everything_that_was_written
         a_seal_stands_for_what_it_says_from_its_first_moment
-        a_seal_that_was_cut_off_is_confirmed_before_a_child_goes_on;
+        a_seal_that_was_cut_off_is_confirmed_before_a_child_goes_on
+        a_child_names_no_seal_that_may_be_taken_back
+        a_sweep_tells_of_no_seal_that_may_be_taken_back;
+    following:
+        a_reader_beside_the_writer_is_shown_what_is_durable
+        a_tail_is_shown_what_is_durable
+        a_look_up_finds_no_key_that_may_be_taken_back
+        a_follower_stops_at_what_the_writer_says_is_durable
+        a_follower_shows_nothing_of_a_batch_that_is_not_whole;
     folders:
         a_renamed_folder_is_refused
         a_lost_manifest_is_not_taken_for_a_new_run

@@ -28,8 +28,22 @@ pub(super) fn a_seal_stands_for_what_it_says_from_its_first_moment(oracle: &mut 
 /// The process is killed in a seal, which the next one finds finished in the page cache. A child run begins, and the
 /// power fails: the seal must not be taken back.
 pub(super) fn a_seal_that_was_cut_off_is_confirmed_before_a_child_goes_on(oracle: &mut Oracle) -> Result<(), String> {
+    behind_a_seal_that_was_cut_off(oracle, "reopen,reopen")
+}
+
+/// As before, and the next process reads MANIFEST and begins a child at once, without having opened the parent.
+pub(super) fn a_child_names_no_seal_that_may_be_taken_back(oracle: &mut Oracle) -> Result<(), String> {
+    behind_a_seal_that_was_cut_off(oracle, "child,small")
+}
+
+/// As before, and the next process sweeps. Once the sweep has returned, the run is sealed for good.
+pub(super) fn a_sweep_tells_of_no_seal_that_may_be_taken_back(oracle: &mut Oracle) -> Result<(), String> {
+    behind_a_seal_that_was_cut_off(oracle, "boot")
+}
+
+fn behind_a_seal_that_was_cut_off(oracle: &mut Oracle, steps: &str) -> Result<(), String> {
     for salt in 0..60 {
-        let history = format!("synced:never/1/small,seal#{salt}~,reopen,reopen");
+        let history = format!("synced:never/1/small,seal#{salt}~,{steps}");
         let look = Look { from: 3, breadth: Breadth::Sample(8), moments_of: 1, nested_of: 0 };
         play(&history.parse()?, look, oracle).map_err(|broken| format!("{history}: {broken}"))?;
     }

@@ -6,7 +6,7 @@ use super::bench::{Bench, Left, same};
 use crate::crash::{Breadth, PowerLoss};
 use crate::disk::Remember;
 use crate::engine::Engine;
-use crate::setting::Setting;
+use crate::setting::{Mode, Setting};
 use crate::explore::history::History;
 use crate::explore::play::{Look, play};
 use crate::oracle::{Given, Oracle};
@@ -52,7 +52,7 @@ pub(super) fn a_folder_that_an_earlier_process_made_is_made_durable(oracle: &mut
         next.end_at(disk, &opening.during);
         next.open()?;
         let (state, expected) = (next.disk.state(), next.expected());
-        let given = Given { runs: &next.runs, expected: &expected, synced: true, faultless: true };
+        let given = Given { runs: &next.runs, expected: &expected, mode: Mode::Synced, faultless: true };
         let mut random = fastrand::Rng::with_seed(1);
         let see = |choice: &[usize]| oracle.examine(&state.after_power_loss(choice), given, false).map(|_| ());
         PowerLoss::of(&state).for_each(Breadth::Sample(8), &mut random, see)?;
@@ -74,6 +74,30 @@ pub(super) fn a_failed_sync_closes_the_store(oracle: &mut Oracle) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Each operation of the steps in the background fails once, the writes of WATERMARK among them. Nothing is accepted behind it.
+pub(super) fn a_failed_write_of_the_witness_closes_the_store(oracle: &mut Oracle) -> Result<(), String> {
+    for at in 0..6 {
+        for steps in ["small,anchor,seal,reopen", "anchor,small,seal,reopen", "seal,reopen"] {
+            let history = format!("synced:at-once/1/small,small?eio@{at},{steps}");
+            let look = Look { from: 2, breadth: Breadth::Sample(2), moments_of: 4, nested_of: 0 };
+            play(&history.parse()?, look, oracle).map_err(|broken| format!("{history}: {broken}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Batches of a buffered run wait for a sync that nobody asks for, and the next one would pass the bound.
+pub(super) fn an_append_that_would_pass_the_bound_waits_for_a_sync(oracle: &mut Oracle) -> Result<(), String> {
+    let mut bench = Bench::after(oracle, "bounded:never/1/roll,roll,roll")?;
+    let stats = bench.engine.store().ok_or("no store")?.stats();
+    same("the last written entry", stats.written, 6)?;
+    same("the last durable entry", stats.durable, 4)?;
+    bench.lose_power(Left::Oldest);
+    bench.expect(RecoveredState::Clean, 4)?;
+    bench.examine(false)?;
+    every_crash(oracle, "bounded:never/1/roll,roll,roll")
 }
 
 /// A sync fails, and its pages count as clean from then on: the page cache shows what the disk never got, until the

@@ -14,6 +14,7 @@
 
 pub mod faults;
 pub mod node;
+pub mod observer;
 pub mod sector;
 pub mod state;
 mod storage;
@@ -21,7 +22,7 @@ mod storage;
 mod tests;
 pub mod uncertain;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,10 @@ struct Inner {
     is_off: bool,
     /// Nodes of which a sync failed in this process.
     failed_syncs: HashSet<NodeId>,
+    /// What failed that closes the store of the run in a folder, by the folder.
+    condemned: BTreeMap<PathBuf, String>,
+    /// Somebody asks a question: it meets no fault and is not counted.
+    is_quiet: bool,
     violations: Vec<String>,
 }
 
@@ -105,6 +110,8 @@ impl SimulatedDisk {
             power_until: None,
             is_off: false,
             failed_syncs: HashSet::new(),
+            condemned: BTreeMap::new(),
+            is_quiet: false,
             violations: Vec::new(),
         };
         Self { inner: Arc::new(Mutex::new(inner)) }
@@ -140,6 +147,7 @@ impl SimulatedDisk {
             locked: HashSet::new(),
             moments: inner.moments.clone(),
             failed_syncs: HashSet::new(),
+            condemned: BTreeMap::new(),
             violations: inner.violations.clone(),
             journal: inner.journal.clone(),
             ..*inner
@@ -223,6 +231,22 @@ impl SimulatedDisk {
         let mut inner = self.lock();
         inner.locked.clear();
         inner.failed_syncs.clear();
+        inner.condemned.clear();
+    }
+
+    /// What failed in this process that closes the store of the run in `folder`: a write to its active segment, to WATERMARK
+    /// or to MANIFEST, or a sync of one of them or of the folder itself.
+    #[must_use]
+    pub fn condemned(&self, folder: &Path) -> Option<String> {
+        self.lock().condemned.get(folder).cloned()
+    }
+
+    /// Asks the store something beside the history: what it reads for the answer meets no fault and is not counted.
+    pub fn quietly<T>(&self, ask: impl FnOnce() -> T) -> T {
+        self.lock().is_quiet = true;
+        let answer = ask();
+        self.lock().is_quiet = false;
+        answer
     }
 
     /// The pages leave the cache: where a sync failed, the disk may turn out to hold something else.

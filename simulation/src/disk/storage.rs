@@ -21,6 +21,12 @@ impl Inner {
     /// # Errors
     /// Where the power is off.
     fn begin(&mut self, kind: OperationKind, certain: impl FnOnce(&Self) -> bool) -> io::Result<Option<Fault>> {
+        if self.is_quiet && !self.is_off {
+            if kind.is_change() || kind.is_sync() {
+                self.violations.push(format!("a question changes something ({kind:?})"));
+            }
+            return Ok(None);
+        }
         let number = self.operations;
         self.operations += 1;
         if let Some(journal) = &mut self.journal {
@@ -71,11 +77,42 @@ impl Inner {
         match fault.and_then(Fault::error) {
             Some(error) => {
                 self.failed_syncs.insert(node);
+                let is_folder = self.state.folder(node).is_some();
+                if is_folder {
+                    self.condemn(path, path, "sync")
+                } else {
+                    self.condemn_by_file(node, path, "sync")
+                }
                 Err(error)
             }
             None => Ok(()),
         }
     }
+
+    fn condemn(&mut self, folder: &Path, path: &Path, what: &str) {
+        self.condemned.entry(folder.to_owned()).or_insert_with(|| format!("a {what} of {} failed", path.display()));
+    }
+
+    /// A file that was opened under one name may have another one since: this is the one that counts.
+    fn path_now(&self, node: NodeId, opened_as: &Path) -> PathBuf {
+        let folder = opened_as.parent().unwrap_or(Path::new("/"));
+        let names = self.state.find(folder).and_then(|folder| self.state.folder(folder)).map(FolderNode::names);
+        let name = names.into_iter().flatten().find(|(_, found)| *found == node).map(|(name, _)| folder.join(name));
+        name.unwrap_or_else(|| opened_as.to_owned())
+    }
+
+    /// A spare and an index have other names until they are whole, and no failure of them closes a store.
+    fn condemn_by_file(&mut self, node: NodeId, opened_as: &Path, what: &str) {
+        let path = self.path_now(node, opened_as);
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        if let Some(folder) = path.parent().filter(|_| is_segment(&path) || name.starts_with("WATERMARK") || name.starts_with("MANIFEST")) {
+            self.condemn(folder, &path, what);
+        }
+    }
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "seg")
 }
 
 impl Storage for SimulatedDisk {
@@ -188,7 +225,7 @@ impl Storage for SimulatedDisk {
     }
 }
 
-fn entry(inner: &Inner, name: &str, node: NodeId) -> DirEntry {
+pub(super) fn entry(inner: &Inner, name: &str, node: NodeId) -> DirEntry {
     let len = inner.state.file(node).map(FileNode::len);
     DirEntry { name: name.to_owned(), is_dir: len.is_none(), len: len.unwrap_or_default() }
 }
@@ -266,12 +303,15 @@ impl File for SimulatedFile {
         file.write(part, offset);
         // A batch that goes behind what is durable of its file would let its sync change metadata,
         // and a length that a loss of power takes back would cut it off.
-        let is_segment = self.path.extension().is_some_and(|extension| extension == "seg");
-        if is_segment && offset + part.len() as u64 > certain && part.iter().any(|byte| *byte != 0) {
+        let is_behind = offset + part.len() as u64 > certain && part.iter().any(|byte| *byte != 0);
+        if is_behind && is_segment(&inner.path_now(self.node, &self.path)) {
             inner.violations.push(format!("{} is written at byte {offset}, behind its durable length {certain}", self.path.display()));
         }
         match fault.and_then(Fault::error) {
-            Some(error) => Err(error),
+            Some(error) => {
+                inner.condemn_by_file(self.node, &self.path, "write");
+                Err(error)
+            }
             None => Ok(len),
         }
     }
@@ -287,7 +327,10 @@ impl File for SimulatedFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_writable()?;
         let mut inner = self.disk.lock();
-        inner.begin_whole(OperationKind::SetLen)?;
+        if let Err(error) = inner.begin_whole(OperationKind::SetLen) {
+            inner.condemn_by_file(self.node, &self.path, "change of the length");
+            return Err(error);
+        }
         inner.state.file_mut(self.node).ok_or_else(gone)?.set_len(len);
         Ok(())
     }

@@ -10,16 +10,29 @@ use crate::runner::Exploration;
 use crate::setting::Setting;
 
 /// Every history of up to so many operations.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Exhaustive {
-    /// Most operations: at most [`exhaustive::OPERATIONS_MAX`].
-    pub operations: u32,
+    operations: u32,
+    /// Those in which another process goes on.
+    further: Vec<History>,
 }
 
 /// Histories in one block of [`Exhaustive`]; those of one block have their last operation in common.
 const HISTORIES_PER_BLOCK: usize = 512;
 
 impl Exhaustive {
+    /// The histories of up to so many operations: at most [`exhaustive::OPERATIONS_MAX`].
+    #[must_use]
+    pub fn new(operations: u32) -> Self {
+        Self::with_further(operations, operations)
+    }
+
+    /// As [`Exhaustive::new`], and so many operations where another process goes on.
+    #[must_use]
+    pub fn with_further(operations: u32, further: u32) -> Self {
+        Self { operations, further: exhaustive::further(further) }
+    }
+
     fn blocks_of(len: u32) -> usize {
         exhaustive::count(len).div_ceil(HISTORIES_PER_BLOCK)
     }
@@ -31,7 +44,7 @@ impl Exploration for Exhaustive {
     }
 
     fn blocks(&self) -> usize {
-        (0..=self.operations).map(Self::blocks_of).sum()
+        (0..=self.operations).map(Self::blocks_of).sum::<usize>() + self.further.len().div_ceil(HISTORIES_PER_BLOCK)
     }
 
     fn histories(&self, block: usize) -> Box<dyn Iterator<Item = History> + '_> {
@@ -44,7 +57,7 @@ impl Exploration for Exhaustive {
             }
             rest -= Self::blocks_of(len);
         }
-        Box::new(std::iter::empty())
+        Box::new(self.further.iter().skip(rest * HISTORIES_PER_BLOCK).take(HISTORIES_PER_BLOCK).cloned())
     }
 
     fn explore(&self, history: &History, oracle: &mut Oracle) -> Result<Coverage, String> {

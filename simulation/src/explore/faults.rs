@@ -13,7 +13,7 @@ use crate::oracle::Oracle;
 use crate::setting::Setting;
 
 /// What the engines do whose disks fail.
-pub const STEPS: [&str; 8] = [
+pub const STEPS: [&str; 10] = [
     "small,medium,anchor,roll,small,seal,reopen,small",
     "large,roll,anchor,large,drop,reopen,seal,reopen",
     "jumbo,small,jumbo,evict,kill,reopen,seal",
@@ -21,6 +21,8 @@ pub const STEPS: [&str; 8] = [
     "small,anchor,medium,evict,reopen,evict,reopen,seal,reopen,anchor,seal",
     "reopen,small,drop,evict,reopen,seal",
     "kill,reopen,reopen,small,evict,kill,reopen,seal",
+    "small,roll,kill,boot,medium,boot,boot,seal",
+    "medium,seal,kill,child,small,kill,boot,anchor,seal,child",
     "medium,roll,seal,evict,reopen,evict,roll,kill,reopen,evict,seal",
 ];
 
@@ -42,6 +44,7 @@ pub fn whole(steps: &str, setting: Setting) -> Result<History, String> {
 /// Where the history itself breaks a promise.
 pub fn operations(history: &History) -> Result<Vec<crate::disk::faults::OperationKind>, String> {
     let mut engine = Engine::new(history.setting, history.seed);
+    engine.asks = false;
     engine.disk.keep_journal();
     engine.open()?;
     for step in &history.steps {

@@ -5,13 +5,13 @@ use crate::disk::faults::Fault;
 use crate::explore::history::{End, History, Step, StepFault};
 use crate::explore::play::{Coverage, Look, play};
 use crate::oracle::Oracle;
-use crate::setting::{Operation, Schedule, Setting};
+use crate::setting::{Operation, Setting};
 
 /// Most steps of a history.
 const STEPS_MAX: usize = 24;
 
 /// How often each operation is chosen.
-const WEIGHTS: [(Operation, u32); 11] = [
+const WEIGHTS: [(Operation, u32); 13] = [
     (Operation::Small, 12),
     (Operation::Medium, 10),
     (Operation::Large, 8),
@@ -23,13 +23,15 @@ const WEIGHTS: [(Operation, u32); 11] = [
     (Operation::Reopen, 5),
     (Operation::Kill, 3),
     (Operation::Evict, 2),
+    (Operation::Boot, 3),
+    (Operation::Child, 2),
 ];
 
 /// The history of a seed.
 #[must_use]
 pub fn history(seed: u64) -> History {
     let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x11fe);
-    let setting = Setting { synced: random.bool(), schedule: random.choice(Schedule::ALL).unwrap_or(Schedule::Never) };
+    let setting = random.choice(Setting::all().collect::<Vec<_>>()).unwrap_or(Setting::DEFAULT);
     let mut steps = Vec::new();
     for salt in 1..=random.u64(4..STEPS_MAX as u64) {
         let end = end_of(&mut random, 8);

@@ -58,6 +58,8 @@ struct Player<'a> {
     oracle: &'a mut Oracle,
     coverage: Coverage,
     random: fastrand::Rng,
+    /// Whether an operation of the disk is to fail, counted from the very first.
+    is_faulty: bool,
 }
 
 /// Plays a history and looks at its crashes.
@@ -67,7 +69,8 @@ struct Player<'a> {
 pub fn play(history: &History, look: Look, oracle: &mut Oracle) -> Result<Coverage, String> {
     let engine = Engine::new(history.setting, history.seed);
     let coverage = Coverage { histories: 1, starts: 1, ..Coverage::default() };
-    let mut player = Player { engine, look, oracle, coverage, random: fastrand::Rng::with_seed(history.seed) };
+    let mut player =
+        Player { engine, look, oracle, coverage, random: fastrand::Rng::with_seed(history.seed), is_faulty: history.fault.is_some() };
     player.remember(0);
     if let Some(StepFault { fault, at, for_ever }) = history.fault {
         player.engine.disk.set_fault(Some(FaultPlan { at, fault, for_ever }));
@@ -102,7 +105,12 @@ impl Player<'_> {
             let at = self.engine.disk.operations().saturating_add(fault.at);
             self.engine.disk.set_fault(Some(FaultPlan { at, fault: fault.fault, for_ever: fault.for_ever }));
         }
+        // In a step that does not come to its end, who lives on would have seen what was never there.
+        self.engine.listens = step.end.is_none();
+        // What comes before the fault is asked in the history without it.
+        self.engine.asks = number >= self.look.from && (!self.is_faulty || self.engine.disk.faults_met() > 0);
         let passages = self.engine.perform(step.operation)?;
+        self.engine.listens = true;
         if step.fault.is_some_and(|fault| fault.for_ever) {
             // A disk that fails for ever is replaced: the next step finds it whole again.
             self.engine.disk.set_fault(None);
@@ -133,7 +141,7 @@ impl Player<'_> {
         self.coverage.starts += 1;
         if end == End::Kill {
             let disk = self.engine.disk.with_contents(state);
-            self.engine.end_at(disk, &expected);
+            self.engine.kill_at(disk, &expected);
             return;
         }
         let mut image = state.clone();
@@ -165,7 +173,7 @@ impl Player<'_> {
     /// change; a loss of power is looked at right before a sync and at the end.
     fn moment(&mut self, expected: &[Expectation], state: &DiskState, kind: Option<OperationKind>) -> Result<(), String> {
         let faultless = self.engine.disk.faults_met() == 0;
-        let given = Given { runs: &self.engine.runs, expected, synced: self.engine.is_synced(), faultless };
+        let given = Given { runs: &self.engine.runs, expected, mode: self.engine.mode(), faultless };
         self.oracle.examine(state, given, true).map_err(|broken| format!("the process killed: {broken}"))?;
         if self.look.nested_of > 0 && self.random.u64(..self.look.nested_of) == 0 {
             let again = |broken| format!("the process killed, and the power failing in the recovery: {broken}");

@@ -40,7 +40,7 @@ impl SegmentSet {
         for section in in_key_order(self.sections(bound)) {
             let section = section?;
             let skipped = section.first_seq() > before + 1 && !SeededBug::WrongFirstKey.is_on();
-            let answer = if skipped { Answer::Unknown } else { self.ask(&section, kind, key)? };
+            let answer = if skipped { Answer::Unknown } else { self.ask(&section, kind, key, bound)? };
             match answer {
                 Answer::Found(seq) => return Ok((seq <= bound.seq).then_some(seq)),
                 Answer::Absent => {}
@@ -52,14 +52,16 @@ impl SegmentSet {
         if before < bound.seq && !SeededBug::WrongFirstKey.is_on() { Err(unknown(self.folder())) } else { Ok(None) }
     }
 
-    fn ask(&self, section: &Section, kind: u8, key: &str) -> Result<Answer, EventStoreError> {
+    fn ask(&self, section: &Section, kind: u8, key: &str, bound: Bound) -> Result<Answer, EventStoreError> {
         let source = section.source();
         let Some(keys) = section.keys(self)? else {
             let salvage = section.salvage(section.last_seq())?;
             return ask_salvage(source, &salvage, section.first_seq()..=section.last_seq(), kind, key);
         };
+        // An entry behind the bound is not asked: nobody has said yet that it is there.
+        let end = if section.ordinal() == bound.position.ordinal { source.end.min(bound.position.offset) } else { source.end };
         let mut candidates = keys.candidates(key_hash(&source.salt, kind, key));
-        candidates.retain(|offset| *offset < source.end);
+        candidates.retain(|offset| *offset < end);
         if SeededBug::WrongFirstKey.is_on() {
             candidates.reverse();
         }

@@ -147,13 +147,15 @@ impl SegmentSet {
         }
     }
 
-    /// Every segment that holds entries, the oldest first. They are opened one by one as they are asked for.
+    /// Every segment that holds entries up to the bound, the oldest first. They are opened one by one as they are asked for.
     pub(crate) fn sections(&self, bound: Bound) -> impl DoubleEndedIterator<Item = Result<Section, EventStoreError>> {
         let (full, active) = {
             let listed = self.listed();
             (listed.full.clone(), listed.active.clone())
         };
-        let full = full.into_iter().filter(|segment| segment.first_seq <= segment.last_seq).map(|segment| self.full_section(segment));
+        // What lies behind the bound may be what a failed sync has lost.
+        let is_shown = move |segment: &Arc<ReadSegment>| segment.first_seq <= segment.last_seq && segment.first_seq <= bound.seq;
+        let full = full.into_iter().filter(is_shown).map(|segment| self.full_section(segment));
         let active = active.and_then(|active| Section::active(active, bound)).filter(|section| section.first_seq() <= section.last_seq());
         full.chain(active.map(Ok))
     }
@@ -231,6 +233,13 @@ impl Section {
         match self {
             Self::Full { handle, .. } => &handle.source,
             Self::Active { source, .. } => source,
+        }
+    }
+
+    pub(crate) fn ordinal(&self) -> u32 {
+        match self {
+            Self::Full { segment, .. } => segment.ordinal,
+            Self::Active { active, .. } => active.ordinal(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::format::{file_name, manifest};
 use crate::io::{File, OpenMode, Storage, replace_file, write_all_at};
 use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::spare::fill_zeros;
-use crate::store::recovery::judge::Judgement;
+use crate::store::recovery::judge::{Judgement, Leftover};
 use crate::store::recovery::watermark_file::WatermarkFile;
 
 /// Repairs a run that is not damaged.
@@ -59,12 +59,27 @@ fn rewrite_kept(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> 
 }
 
 /// Step 7: what lies behind the end becomes zeros, so that it can never testify again.
+///
+/// Where nothing is to be discarded a recovery that was killed may have left zeros in the page cache alone. So every segment
+/// is synced in which something may have been, unless that was done a moment ago.
 fn zero_leftovers(storage: &dyn Storage, folder: &Path, judgement: &Judgement) -> Result<(), EventStoreError> {
     let files_max = if SeededBug::OnlyFirstLeftoverZeroed.is_on() { 1 } else { usize::MAX };
-    for leftover in judgement.leftovers.iter().take(files_max) {
-        let path = folder.join(file_name::segment(leftover.ordinal));
-        let file = open(storage, folder, leftover.ordinal)?;
-        fill_zeros(&*file, leftover.from, leftover.to).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
+    let last = judgement.leftovers.last().map(|leftover| leftover.ordinal);
+    let is_rewritten = |ordinal| judgement.kept.iter().any(|kept| kept.ordinal == ordinal);
+    for segment in judgement.listed.iter().filter(|segment| segment.ordinal >= judgement.end.position.ordinal) {
+        let of_segment = |leftover: &&Leftover| leftover.ordinal == segment.ordinal;
+        let leftover = judgement.leftovers.iter().take(files_max).find(of_segment);
+        if leftover.is_none() && is_rewritten(segment.ordinal) {
+            continue;
+        }
+        let path = folder.join(file_name::segment(segment.ordinal));
+        let file = open(storage, folder, segment.ordinal)?;
+        if let Some(leftover) = leftover {
+            fill_zeros(&*file, leftover.from, leftover.to).map_err(|error| EventStoreError::from_io("write", &path, &error))?;
+        }
+        if SeededBug::OnlyLastLeftoverSynced.is_on() && Some(segment.ordinal) != last {
+            continue;
+        }
         unless(SeededBug::ZerosNotSynced, || file.sync_data()).map_err(|error| EventStoreError::from_io("sync", &path, &error))?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use crate::format::file_name;
 use crate::format::manifest::{ManifestFile, SealState};
 use crate::io::{LockState, OsStorage, Storage};
 use crate::model::{RunManifest, RunStatus, validate_id};
+use crate::seeded_bug::{SeededBug, unless};
 use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::Depth;
 use crate::store::recovery::outcome::RecoveryReport;
@@ -363,7 +364,9 @@ impl SegmentBackend {
     /// Makes certain that a run stays sealed that is found so, unless another process holds it.
     pub(crate) fn confirm_seal(&self, folder: &Path) -> Result<(), EventStoreError> {
         match read_manifest(&*self.storage, folder)? {
-            FoundManifest::Present(found) => seal::confirm_unless_live(&*self.storage, folder, &found),
+            FoundManifest::Present(found) => {
+                unless(SeededBug::SealNotConfirmedBySweep, || seal::confirm_unless_live(&*self.storage, folder, &found))
+            }
             FoundManifest::Missing | FoundManifest::Damaged(_) => Ok(()),
         }
     }
@@ -375,7 +378,7 @@ impl SegmentBackend {
             FoundManifest::Present(found) => {
                 check_folder_name(&folder, &found.opening.manifest)?;
                 if let SealState::Present { section, .. } = &found.seal {
-                    seal::confirm(&*self.storage, &folder, &found)?;
+                    unless(SeededBug::SealNotConfirmedAtReopening, || seal::confirm(&*self.storage, &folder, &found))?;
                     return Err(EventStoreError::Backend(format!(
                         "the run in {} is already sealed, its status is {}",
                         folder.display(),

@@ -14,7 +14,7 @@ use crate::format::salt::Uid;
 use crate::io::{Lock, Storage, create_dir_all_synced, replace_file};
 use crate::limits::OPENING_LEN_MAX;
 use crate::model::RunManifest;
-use crate::seeded_bug::SeededBug;
+use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::spare::{Spare, make_spare};
 use crate::segment::tip::FIRST_FRAME;
 use crate::store::recovery::watermark_file::{self, WatermarkFile};
@@ -117,7 +117,7 @@ fn parent_seal_root(storage: &dyn Storage, folder: &Path, manifest: &RunManifest
     let parent = instance.join(parent);
     match read_manifest(storage, &parent) {
         Ok(FoundManifest::Present(found)) => {
-            seal::confirm_unless_live(storage, &parent, &found)?;
+            unless(SeededBug::SealNotConfirmedByChild, || seal::confirm_unless_live(storage, &parent, &found))?;
             Ok(found.seal_root().unwrap_or_default())
         }
         // A parent that is gone, damaged or of another version leaves the child without the link.

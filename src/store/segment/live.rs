@@ -248,6 +248,11 @@ impl LiveRun {
     fn wait_for_room(&self, frames_len: u64) -> Result<(), EventStoreError> {
         let bytes = lock(&self.shared.unsynced).bytes;
         if bytes > 0 && bytes + frames_len > self.shared.options.unsynced_len_max {
+            if SeededBug::UnsyncedBoundPublishesWritten.is_on() {
+                self.shared.publish(self.written);
+                lock(&self.shared.unsynced).bytes = 0;
+                return Ok(());
+            }
             self.sync_all()?;
         }
         Ok(())

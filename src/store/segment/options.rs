@@ -160,7 +160,7 @@ impl SegmentBackendBuilder {
         self
     }
 
-    /// How many bytes of a buffered run may wait for a sync: 1 MiB to 256 MiB, by default 64 MiB. An
+    /// How many bytes of a buffered run may wait for a sync: 16 KiB to 256 MiB, by default 64 MiB. An
     /// append that would pass the bound waits for a sync.
     pub fn unsynced_len_max(mut self, bytes: u64) -> Self {
         self.options.unsynced_len_max = bytes;

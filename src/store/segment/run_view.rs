@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::EventStoreError;
 use crate::format::chain::Position;
 use crate::model::{EventStoreEntry, RunManifest, ScanDirection, SnapshotAnchor};
+use crate::seeded_bug::SeededBug;
 use crate::store::reading::entry_view::{Check, EntryView};
 use crate::store::reading::segment_set::{Bound, SegmentSet};
 use crate::store::reading::visit::Range;
@@ -104,7 +105,8 @@ impl RunView {
     }
 
     pub(crate) fn lookup(&self, kind: u8, key: &str) -> Result<Option<u64>, EventStoreError> {
-        self.set.lookup(kind, key, self.bound())
+        let shown = if SeededBug::KeysOfWritten.is_on() { Visibility::Written } else { Visibility::Durable };
+        self.set.lookup(kind, key, self.sample(shown).0)
     }
 
     /// Every key of a kind with the first entry that has it, in the order of these entries.

@@ -8,7 +8,7 @@ use crate::engine::{BASE, Engine};
 use crate::explore::history::{History, Step};
 use crate::log::{INSTANCE, RunLog};
 use crate::second_reader::Run;
-use crate::setting::{Operation, Schedule, Setting};
+use crate::setting::{Mode, Operation, Schedule, Setting};
 
 /// Most steps of a history.
 const STEPS_MAX: u64 = 14;
@@ -42,8 +42,8 @@ pub enum Stop {
 /// A disk, and what was given to the runs on it.
 #[derive(Debug)]
 pub struct Image {
-    /// Whether an append waited for its sync.
-    pub synced: bool,
+    /// When an append was acknowledged.
+    pub mode: Mode,
     /// Everything that was ever given to each run, what a recovery discarded later included: a stale
     /// sector may bring it back, and then it still is what was given.
     pub runs: Vec<RunLog>,
@@ -93,7 +93,10 @@ pub fn read_run(files: &Files, run_id: &str) -> Option<Run> {
 /// The history of a seed: an engine without faults.
 #[must_use]
 pub fn history(random: &mut fastrand::Rng) -> History {
-    let setting = Setting { synced: random.u8(..3) > 0, schedule: random.choice(Schedule::ALL).unwrap_or(Schedule::Never) };
+    let setting = Setting {
+        mode: if random.u8(..3) > 0 { Mode::Synced } else { Mode::Buffered },
+        schedule: random.choice(Schedule::ALL).unwrap_or(Schedule::Never),
+    };
     let steps = (1..=random.u64(4..=STEPS_MAX)).map(|salt| Step { salt, ..operation(random).into() }).collect();
     History { setting, seed: random.u64(1..1_000_000), steps, fault: None }
 }
@@ -126,12 +129,12 @@ impl Image {
             note(&engine, &mut runs, &mut earlier);
         }
         let state = stop_of(&engine.disk.state(), stop);
-        let synced = engine.is_synced();
+        let mode = engine.mode();
         engine.kill();
         let files = files_of(&state);
         let readings: Option<Vec<_>> = runs.iter().map(|run: &RunLog| read_run(&files, &run.manifest.run_id)).collect();
         let readings = readings.ok_or("the independent reader finds no run")?;
-        Ok(Self { synced, runs, state, files, readings, earlier })
+        Ok(Self { mode, runs, state, files, readings, earlier })
     }
 
     /// The run with this id, by its place among the runs.

@@ -103,7 +103,7 @@ impl<'a> Case<'a> {
     /// # Errors
     /// Never: the options are within their bounds.
     pub fn store(&self, disk: &SimulatedDisk) -> Result<SegmentBackend, String> {
-        store_over(disk, self.image.synced).map_err(|error| error.to_string())
+        store_over(disk, self.image.mode).map_err(|error| error.to_string())
     }
 
     /// Whether MANIFEST says that the run is sealed.

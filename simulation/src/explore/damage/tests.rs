@@ -249,7 +249,7 @@ fn a_slot_that_contradicts_the_log_is_noted() {
         let forged = Damage::Forged { file: "run-1/WATERMARK".to_owned(), forgery: Forgery::SlotRoot, commit_no: 0, nth: slot };
         assert_eq!(forged.apply(&image, &mut injured), Some(()));
     }
-    let mut store = crate::engine::store_over(&injured.disk(&image), true).unwrap();
+    let mut store = crate::engine::store_over(&injured.disk(&image), crate::setting::Mode::Synced).unwrap();
     let opened = store.open_run(image.runs[0].manifest.clone());
     assert_eq!(opened, Err(tapelog::EventStoreError::CrashedPredecessor));
     let report = store.recovery().unwrap();
