@@ -2,6 +2,7 @@
 //!
 //! From the ground up: [`disk`] loses power, fails and rots; [`crash`] chooses what a loss of power
 //! leaves; [`log`] is what was given to a run; [`setting`] is what an engine can do; [`engine`] gives it, and knows what must be there;
+//! [`audience`] reads beside it and lives on, and [`asking`] compares what is answered with what was given;
 //! [`oracle`] judges a disk; [`explore`] goes through histories; [`runner`] does so on several threads
 //! and makes what fails small; [`summary`] tells it. [`second_reader`] reads the format without the
 //! library's code, for what the library cannot be asked about itself.
@@ -11,8 +12,6 @@
 //! - *The sidecar.* Its files lie on the same disk already. Its records are given beside those of
 //!   [`log::RunLog`], with a floor of nothing, because it may lose what it likes; the oracle asks that
 //!   what is read was given, in order, and that the entries are what they were without it.
-//! - *Followers.* [`engine::Engine`] lets another process read behind every step, and makes what it was
-//!   shown the least that must stay. A follower is such a reader that lives on between the steps.
 //! - *Direct I/O.* See [`disk`]: a write that is durable when it returns.
 //! - *Salvage.* [`explore::damage`] asks a damaged run for everything; a salvaged copy is one more way of
 //!   asking, and may answer nothing that was not given.

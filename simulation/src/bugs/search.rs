@@ -70,7 +70,7 @@ impl Search {
             Self::Exhaustive => Some(Box::new(Exhaustive::new(OPERATIONS_FEW))),
             Self::Faults => Some(Box::new(Faults { one_of: FAULTS_ONE_OF })),
             Self::Lives => Some(Box::new(Lives { seeds: 0..SEEDS })),
-            Self::Long => Some(Box::new(Exhaustive::new(OPERATIONS_MORE))),
+            Self::Long => Some(Box::new(Exhaustive::with_further(OPERATIONS_MORE, 0))),
         }
     }
 

@@ -7,8 +7,8 @@
 //! the same seed lead to the same bytes.
 //!
 //! How later parts join: whatever goes through [`tapelog::io::Storage`] is simulated already. The
-//! sidecar's store is driven as the entries' is, and its files lie on the same disk. A follower is a
-//! store opened read-only on a [`SimulatedDisk::fork`] or on the disk itself between two operations.
+//! sidecar's store is driven as the entries' is, and its files lie on the same disk. A follower
+//! looks at the disk through an [`observer::Observer`], which goes on to the disk of the engine's next process.
 //! Direct I/O is a file whose write makes its sectors certain when it returns: a new
 //! [`tapelog::io::OpenMode`] leads to [`node::FileNode::write`] followed by [`node::FileNode::sync`].
 

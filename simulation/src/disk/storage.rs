@@ -79,9 +79,9 @@ impl Inner {
                 self.failed_syncs.insert(node);
                 let is_folder = self.state.folder(node).is_some();
                 if is_folder {
-                    self.condemn(path, path, "sync")
+                    self.condemn(path, path, "sync");
                 } else {
-                    self.condemn_by_file(node, path, "sync")
+                    self.condemn_by_file(node, path, "sync");
                 }
                 Err(error)
             }

@@ -36,7 +36,7 @@ impl Engine {
             }
             Err(error) => self.explain("a seal", &error)?,
         }
-        self.note_high_watermark(condemned)?;
+        self.note_high_watermark(condemned.as_ref())?;
         Ok(self.passage(during))
     }
 

@@ -206,7 +206,7 @@ impl Engine {
             let (during, condemned) = (self.expected(), self.condemned());
             let answer = store.run_background_step(*step);
             passages.push(self.passage(during));
-            self.note_high_watermark(condemned)?;
+            self.note_high_watermark(condemned.as_ref())?;
             match answer {
                 Ok(_) => {
                     if let Some(run) = self.runs.last().filter(|_| *step == BackgroundStep::BuildIndex) {

@@ -56,7 +56,7 @@ impl Engine {
             }
         };
         outcome?;
-        self.note_high_watermark(condemned)?;
+        self.note_high_watermark(condemned.as_ref())?;
         self.check_unsynced()?;
         Ok(self.passage(during))
     }
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// What the high-watermark covers is acknowledged.
-    pub(super) fn note_high_watermark(&mut self, condemned: Option<String>) -> Result<(), String> {
+    pub(super) fn note_high_watermark(&mut self, condemned: Option<&String>) -> Result<(), String> {
         let (Some(store), Some(run)) = (&self.store, self.runs.last_mut()) else { return Ok(()) };
         let high_watermark = store.high_watermark().map_err(|error| error.to_string())?;
         if high_watermark > run.last_seq() {
@@ -82,7 +82,7 @@ impl Engine {
             return Err(format!("the high-watermark {high_watermark} is no end of a batch"));
         }
         if commits > run.expected.durable {
-            refuse_if(condemned.as_ref(), "more is acknowledged")?;
+            refuse_if(condemned, "more is acknowledged")?;
         }
         run.expected.durable = run.expected.durable.max(commits);
         Ok(())
@@ -133,7 +133,7 @@ impl Engine {
                 self.explain("an anchor", &error)?;
             }
         }
-        self.note_high_watermark(condemned)?;
+        self.note_high_watermark(condemned.as_ref())?;
         Ok(self.passage(during))
     }
 
