@@ -323,5 +323,7 @@ fn a_recovery_writes_nothing_of_what_is_proven_durable() {
     let mut store = bench.by_hand().build().unwrap();
     assert_eq!(store.open_run(manifest(RUN)), Err(EventStoreError::CrashedPredecessor));
     assert_eq!(store.recovery().unwrap().state, RecoveredState::Clean);
-    assert!(changes(&bench).iter().all(|done| done.ends_with("WATERMARK") || done.starts_with("SyncDir")), "{:?}", changes(&bench));
+    // A sync endangers nothing: it is for what an earlier recovery may have discarded in the page cache alone.
+    let is_harmless = |done: &String| done.ends_with("WATERMARK") || done.starts_with("SyncDir") || done.starts_with("SyncData");
+    assert!(changes(&bench).iter().all(is_harmless), "{:?}", changes(&bench));
 }
