@@ -69,7 +69,7 @@ fn an_output_that_nobody_gets_is_no_success() {
 fn a_row_is_told_as_each_exploration_ends_where_there_is_no_terminal() {
     let output = simulate().args(["--json", "exhaustive", "--operations", "0"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.starts_with("exhaustive (up to 0 operations): 6 of 6 histories"), "{told}");
+    assert!(told.starts_with("exhaustive (up to 0 operations): 8 of 8 histories"), "{told}");
     assert!(output.status.success() && output.stdout.starts_with(b"{\"rows\":[{\"exploration\":\"exhaustive\""), "{output:?}");
 }
 
@@ -81,7 +81,7 @@ fn the_document_on_reliability_lists_everything_that_a_case_is_made_of() {
     let schedules = Schedule::ALL.map(|schedule| format!(":{}", schedule.name()));
     let names = Operation::ALL.map(Operation::name).into_iter().chain(Forgery::ALL.map(Forgery::name)).chain(FORMS);
     let faults = ["?eio@N", "?enospc@N", "?short@N"];
-    for name in names.chain(faults).chain(schedules.iter().map(String::as_str)).chain(["synced", "buffered"]) {
+    for name in names.chain(faults).chain(schedules.iter().map(String::as_str)).chain(["synced", "buffered", "bounded"]) {
         assert!(section.contains(&format!("`{name}`")), "section 8 lacks {name}");
     }
 }

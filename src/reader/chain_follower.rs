@@ -16,8 +16,10 @@ use crate::store::segment::backend::run_folder;
 use crate::store::segment::listing;
 use crate::store::{Check, EntryView};
 
-/// How often a folder is looked through for a child run, once the run that is followed has ended.
+/// How long a wait for a child run rests between two looks through the folder at least.
 const LOOK_FOR_CHILD_EVERY: Duration = Duration::from_millis(20);
+/// How many times as long as a look has taken it rests at least: a folder of many runs takes long to look through.
+const REST_PER_LOOK: u32 = 20;
 
 /// Follows a run, and once it is sealed the run that goes on from it, and so on.
 ///
@@ -75,6 +77,7 @@ impl ChainFollower {
         loop {
             let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
             if self.ended.is_some() {
+                let begun = Instant::now();
                 if let Some(child) = self.child()? {
                     self.current = Follower::over(self.storage.clone(), child, FollowOptions { from: 1, ..self.options })?;
                     self.ended = None;
@@ -82,7 +85,7 @@ impl ChainFollower {
                 } else if left.is_zero() {
                     return Ok(Progress::Idle);
                 } else {
-                    thread::sleep(left.min(LOOK_FOR_CHILD_EVERY));
+                    thread::sleep(left.min(LOOK_FOR_CHILD_EVERY.max(begun.elapsed() * REST_PER_LOOK)));
                 }
                 continue;
             }

@@ -19,6 +19,8 @@ use crate::signals::stop_flag;
 
 /// How long a wait for entries goes on without a look at signals and at whoever reads the output.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How many of the entries that are there are shown first by default.
+const LAST_DEFAULT: u64 = 10;
 /// How long nobody may write a run before that is told.
 const QUIET_MAX: Duration = Duration::from_secs(1);
 
@@ -34,8 +36,9 @@ pub struct Arguments {
     #[arg(value_name = "RUN|INSTANCE")]
     path: PathBuf,
     /// Begin with the last COUNT entries that are there, or with `all` of them; the other options choose among them
-    #[arg(short = 'n', long = "lines", value_name = "COUNT", default_value = "10", value_parser = parse_count)]
-    last: u64,
+    /// [default: 10, and all with --from or --since]
+    #[arg(short = 'n', long = "lines", value_name = "COUNT", value_parser = parse_count)]
+    last: Option<u64>,
     /// Stop at the end of the run, and wait for no other
     #[arg(long)]
     until_end: bool,
@@ -69,6 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let visibility = if arguments.written { Visibility::Written } else { Visibility::Durable };
     let mut follower = ChainFollower::open(&folder, FollowOptions { from, visibility, ..FollowOptions::default() }).map_err(fail)?;
     let mut notes = Notes::new(follower.current().manifest().run_id.clone());
+    // Of an instance the newest run is followed, whether or not it says that it goes on from the one before.
+    let is_instance = folder != arguments.path;
+    let mut looked = Instant::now();
     // In text an entry has no room for its run: where another begins is told beside it.
     let names_runs = view.format == Format::Json;
     while !stop.load(Ordering::Relaxed) && !printer.is_done() {
@@ -77,6 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             notes.goes_on_in(&manifest.run_id);
             let run_id = names_runs.then_some(manifest.run_id.as_str());
             match printer.show(&Entry { run_id, ..Entry::from(&entry) }) {
+                // However much there is to catch up with, a signal ends it.
+                ControlFlow::Continue(()) if stop.load(Ordering::Relaxed) => ControlFlow::Break(()),
                 ControlFlow::Continue(()) => ControlFlow::Continue(()),
                 ControlFlow::Break(shown) => {
                     failed = shown;
@@ -95,6 +103,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                 }
             }
             Progress::Idle if follower.ended().is_none() => notes.idle(|| follower.current().is_live()),
+            Progress::Idle if is_instance && looked.elapsed() >= QUIET_MAX => {
+                let newest = newest_run(&arguments.path)?.filter(|newest| newest.file_name() != follower.current().folder().file_name());
+                if let Some(newest) = newest {
+                    follower = ChainFollower::open(&newest, FollowOptions { visibility, ..FollowOptions::default() })
+                        .map_err(|error| Failure::at(&newest, &error))?;
+                    notes.goes_on_in(&follower.current().manifest().run_id);
+                }
+                looked = Instant::now();
+            }
             Progress::Idle | Progress::Shown(_) => notes.busy(),
         }
     }
@@ -104,11 +121,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 /// The entry at which the last ones begin that are to be shown first.
 fn first_of_last(folder: &Path, arguments: &Arguments) -> Result<u64, EventStoreError> {
-    if arguments.last == u64::MAX {
+    let begins_itself = arguments.filter.from > 1 || arguments.filter.since.is_some();
+    let last = arguments.last.unwrap_or(if begins_itself { u64::MAX } else { LAST_DEFAULT });
+    if last == u64::MAX {
         return Ok(1);
     }
     let there = RunReader::open_with(folder, reader_options(arguments.written))?.high_watermark();
-    Ok(there.saturating_sub(arguments.last).saturating_add(1))
+    Ok(there.saturating_sub(last).saturating_add(1))
 }
 
 /// The folder of the run that is meant; none where the wait for one was broken off.
@@ -117,14 +136,13 @@ fn run_to_follow(path: &Path, stop: &AtomicBool, printer: &mut Printer<'_>) -> R
     if holds_run(path).map_err(fail)? {
         return Ok(Some(path.to_owned()));
     }
-    let path = std::path::absolute(path).map_err(fail)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut told = false;
     while !stop.load(Ordering::Relaxed) && !printer.is_done() {
-        let runs = SegmentBackend::scan_runs(&base, &name).map_err(|error| Failure::at(&path, &error))?;
-        if let Some(newest) = runs.into_iter().rfind(|run| run.manifest.is_ok()) {
-            return Ok(Some(newest.path));
+        if holds_instances(path) {
+            return Err(Failure::new(format!("{}: this folder holds instances; name one of them, or a run", path.display())));
+        }
+        if let Some(newest) = newest_run(path)? {
+            return Ok(Some(newest));
         }
         if !told {
             tell(format_args!("{}: there is no run yet; waiting for one", path.display()));
@@ -134,6 +152,22 @@ fn run_to_follow(path: &Path, stop: &AtomicBool, printer: &mut Printer<'_>) -> R
         thread::sleep(LOOK_EVERY);
     }
     Ok(None)
+}
+
+/// The newest run of an instance that can be read.
+fn newest_run(instance: &Path) -> Result<Option<PathBuf>, Failure> {
+    let path = std::path::absolute(instance).map_err(|error| Failure::new(format!("cannot open {}: {error}", instance.display())))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let runs = SegmentBackend::scan_runs(&base, &name).map_err(|error| Failure::at(&path, &error))?;
+    Ok(runs.into_iter().rfind(|run| run.manifest.is_ok()).map(|run| run.path))
+}
+
+/// Whether there are runs two levels below a folder, as there are below a base.
+fn holds_instances(folder: &Path) -> bool {
+    let folders =
+        |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    folders(folder).any(|instance| folders(&instance).any(|run| holds_run(&run).unwrap_or(false)))
 }
 
 /// What is told beside the entries, each thing once.
@@ -158,7 +192,7 @@ impl Notes {
     fn ended(&self, end: &RunEnd) {
         match end {
             RunEnd::Sealed(manifest) => {
-                tell(format_args!("the run {} ended as {} with {} entries", self.run_id, manifest.status, manifest.high_watermark));
+                tell(format_args!("the run {} ended as {} at entry {}", self.run_id, manifest.status, manifest.high_watermark));
             }
             other => tell(format_args!("the run {} ended: {other:?}", self.run_id)),
         }

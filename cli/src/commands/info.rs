@@ -10,7 +10,7 @@ use crate::info::lineage::Lineage;
 use crate::info::report::Report;
 use crate::info::survey::Survey;
 use crate::open::{open_reader, reader_options, tell_state};
-use crate::output::{NumberArguments, Output};
+use crate::output::{NumberArguments, Output, tell};
 
 const JSON_FIELDS: &str = "JSON is one object; cli/JSON.md describes its fields.";
 
@@ -45,10 +45,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let reader = open_reader(&path, arguments.written).map_err(fail)?;
     tell_state(reader.recovery());
     let manifest = reader.manifest();
-    let (survey, verdict) = Survey::of(&reader);
+    let (survey, mut verdict) = Survey::of(&reader);
     let lineage = Lineage::of(&path, &manifest.run_id, &manifest.instance_id, reader_options(arguments.written));
     let live = !manifest.is_sealed() && SegmentBackend::is_live(&path).map_err(fail)?;
-    let report = Report::new(&path, live, &reader, &survey, lineage).map_err(fail)?;
+    let anchors = reader.anchors().unwrap_or_else(|error| {
+        verdict = verdict.max(Verdict::of(&error));
+        tell(Failure::at(&path, &error).message);
+        Vec::new()
+    });
+    let report = Report::new(&path, live, &reader, &survey, lineage, anchors);
     let mut output = Output::new();
     if arguments.json {
         output.json(&report, arguments.numbers.numbers())?;

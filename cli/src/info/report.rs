@@ -5,7 +5,7 @@ use std::path::Path;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
-use tapelog::{EventStoreError, RunManifest, RunReader, SnapshotAnchor, UnixNanos};
+use tapelog::{RunManifest, RunReader, SnapshotAnchor, UnixNanos};
 
 use crate::info::lineage::Lineage;
 use crate::info::survey::{Share, Survey, largest_first};
@@ -80,17 +80,13 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Puts together what is known of a run.
-    ///
-    /// # Errors
-    ///
-    /// Where its anchors cannot be read.
-    pub fn new(path: &Path, live: bool, reader: &RunReader, survey: &'a Survey, lineage: Lineage) -> Result<Self, EventStoreError> {
+    pub fn new(path: &Path, live: bool, reader: &RunReader, survey: &'a Survey, lineage: Lineage, anchors: Vec<SnapshotAnchor>) -> Self {
         let manifest = reader.manifest();
         let segments: Vec<_> = reader.segments();
         let segment_bytes = segments.iter().map(|segment| segment.len).sum::<u64>();
         let (first, last) = survey.histogram.span().map_or((None, None), |(first, last)| (Some(first.as_u64()), Some(last.as_u64())));
         let named = |shares| largest_first(shares).into_iter().map(|(name, share)| Named { name, share: *share }).collect();
-        Ok(Self {
+        Self {
             path: path.display().to_string(),
             live,
             lineage,
@@ -118,10 +114,10 @@ impl<'a> Report<'a> {
                     len: segment.len,
                 })
                 .collect(),
-            anchors: reader.anchors()?,
+            anchors,
             manifest,
             survey,
-        })
+        }
     }
 
     /// Writes it for people; `all` leaves no row out.

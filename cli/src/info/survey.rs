@@ -82,8 +82,8 @@ impl Survey {
     fn add(&mut self, entry: &EntryView<'_>) {
         let len = entry.payload().len() as u64;
         self.all.add(len);
-        share_of(&mut self.topics, entry.topic()).add(len);
-        share_of(&mut self.payload_types, entry.payload_type()).add(len);
+        add_to(&mut self.topics, entry.topic(), len);
+        add_to(&mut self.payload_types, entry.payload_type(), len);
         for (kind, _) in entry.keys() {
             *self.keys.entry(kind.as_str()).or_default() += 1;
         }
@@ -98,12 +98,13 @@ impl Share {
     }
 }
 
-/// Names are few, and are copied the first time only.
-fn share_of<'a>(shares: &'a mut BTreeMap<String, Share>, name: &str) -> &'a mut Share {
-    if !shares.contains_key(name) {
-        shares.insert(name.to_owned(), Share::default());
+/// Adds to the share of a name. Names are few, and are copied the first time only.
+fn add_to(shares: &mut BTreeMap<String, Share>, name: &str, payload_len: u64) {
+    if let Some(share) = shares.get_mut(name) {
+        share.add(payload_len);
+    } else {
+        shares.entry(name.to_owned()).or_default().add(payload_len);
     }
-    shares.entry(name.to_owned()).or_default()
 }
 
 /// The shares, the largest first.

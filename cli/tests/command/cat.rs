@@ -164,3 +164,32 @@ fn what_is_no_run_is_told() {
     cat(&file, &[]).expect(2).told("file");
     cat(&file, &["--written"]).expect(2).told("file");
 }
+
+#[test]
+fn a_chain_is_one_history_in_both_directions_and_tells_each_run() {
+    use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend};
+    let base = Base::new();
+    base.sealed_run("a", 3);
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { parent_run_id: Some("a".to_owned()), ..RunManifest::new("b", "default") }).unwrap();
+    let entries = SegmentBackend::open_sealed(base.path(), "default", "a").unwrap();
+    let entries = entries.scan_range(1, 2, tapelog::ScanDirection::Forward).unwrap();
+    let batch: Vec<_> = entries.into_iter().map(tapelog::AppendEntry::without_indices).collect();
+    store.append_batch(&batch).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    let run = base.run("b");
+    let shown = |arguments: &[&str]| {
+        let all = [
+            &["cat".as_ref(), run.as_os_str(), "--chain".as_ref(), "--json".as_ref()][..],
+            &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        ];
+        let said = tapelog(all.concat()).expect(0);
+        said.json_lines().iter().map(|entry| format!("{}{}", entry["run_id"].as_str().unwrap(), entry["seq"])).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[]), ["a1", "a2", "a3", "b1", "b2"]);
+    assert_eq!(shown(&["--reverse"]), ["b2", "b1", "a3", "a2", "a1"]);
+    assert_eq!(shown(&["--from", "2", "--limit", "3"]), ["a2", "a3", "b2"]);
+    std::fs::remove_dir_all(base.run("a")).unwrap();
+    let said = tapelog(["cat".as_ref(), run.as_os_str(), "--chain".as_ref()]).expect(0).told("the run a, which is not there");
+    assert!(said.lines().len() == 2 && said.stdout.contains('b'), "{}", said.stdout);
+}

@@ -85,7 +85,7 @@ fn entries_are_shown_as_they_come_and_across_segments_to_the_end() {
     recording.end().expect(0);
     let (rest, code, told) = following.end();
     assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
-    assert!(told.contains("the run a ended as Ended with 400 entries"), "{told}");
+    assert!(told.contains("the run a ended as Ended at entry 400"), "{told}");
 }
 
 #[test]
@@ -103,7 +103,8 @@ fn a_sealed_run_is_shown_from_where_it_is_asked_for() {
     assert_eq!(shown(&["-n", "all", "--from", "48"]), [48, 49, 50]);
     assert_eq!(shown(&["-n", "all", "--limit", "2"]), [1, 2]);
     assert_eq!(shown(&["-n", "all", "--key", "client_order_id=O-7", "--key", "venue_order_id=V-9"]), [7, 18, 19]);
-    assert_eq!(shown(&["-n", "all", "--since", "1700000000000000049"]), [49, 50]);
+    assert_eq!(shown(&["--since", "1700000000000000031"]), (31..=50).collect::<Vec<_>>(), "a beginning of its own");
+    assert_eq!(shown(&["-n", "5", "--since", "1700000000000000031"]), (46..=50).collect::<Vec<_>>());
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn it_goes_on_in_the_run_that_goes_on_from_it() {
     assert_eq!((&entry["run_id"], &entry["seq"]), (&"b".into(), &1.into()));
     let (rest, code, told) = following.interrupt();
     assert_eq!((rest.len(), code), (0, Some(0)));
-    assert!(told.contains("the run a ended as Ended with 1 entries") && told.contains("going on in the run b"), "{told}");
+    assert!(told.contains("the run a ended as Ended at entry 1") && told.contains("going on in the run b"), "{told}");
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_killed_writer_is_told_and_the_recovered_run_is_followed_to_its_child() {
     let (_, code, told) = following.interrupt();
     assert_eq!(code, Some(0));
     assert!(told.contains("no process is writing the run a"), "{told}");
-    assert!(told.contains("the run a ended as CrashedRecovered with 5 entries"), "{told}");
+    assert!(told.contains("the run a ended as CrashedRecovered at entry 5"), "{told}");
 }
 
 #[test]
@@ -156,6 +157,26 @@ fn the_newest_run_of_an_instance_is_followed_and_waited_for() {
     let (rest, ..) = Following::start(&instance, &["--json", "--until-end"]).end();
     assert_eq!(rest.len(), 1);
     assert!(rest[0].contains("\"run_id\":\"b\""), "{}", rest[0]);
+}
+
+#[test]
+fn of_an_instance_the_next_run_is_followed_though_it_goes_on_from_none() {
+    let base = Base::new();
+    base.sealed_run("a", 2);
+    let mut following = Following::start(&base.path().join("default"), &["--json"]);
+    assert_eq!(following.next_seqs(2), [1, 2]);
+    base.record(event(7), &["--run", "b"]).expect(0);
+    assert_eq!(following.next()["run_id"], "b");
+    let (_, code, told) = following.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(told.contains("going on in the run b"), "{told}");
+}
+
+#[test]
+fn a_base_is_no_instance() {
+    let base = Base::new();
+    base.sealed_run("a", 1);
+    tapelog(["follow", base.str()]).expect(2).told("holds instances");
 }
 
 #[test]
