@@ -1,8 +1,8 @@
 //! An engine on a simulated disk: what it does, what it was answered, and so what must be there.
 //!
 //! Everything happens on one thread. The background work of the store is drained step by step,
-//! in an order that the schedule decides. [`starting`] opens runs, sweeps and goes on in children, [`writing`] appends,
-//! [`ending`] seals and ends processes, and [`reading`] asks everybody who reads beside it.
+//! in an order that the schedule decides. `starting` opens runs, sweeps and goes on in children, `writing` appends,
+//! `ending` seals and ends processes, and `reading` asks everybody who reads beside it.
 
 mod ending;
 mod reading;

@@ -9,7 +9,7 @@
 //! A further life is one of up to three operations in all, of which the first one or two were the end of a process: by a loss
 //! of power, by a kill, or in order. The next process opens the run again, sweeps and goes on in a child, or goes on in a child
 //! of what it finds sealed; then come the operations that are left, and the crashes in the last of them are looked at. What a
-//! loss of power left is decided by a salt: each history is played with [`SALTS`] of them.
+//! loss of power left is decided by a salt: each history is played with `SALTS` of them.
 
 use crate::crash::{Breadth, EXHAUSTIVE_MAX};
 use crate::explore::history::{End, History, Step};
