@@ -10,7 +10,7 @@ use crate::info::lineage::Lineage;
 use crate::info::report::Report;
 use crate::info::survey::Survey;
 use crate::open::{open_reader, reader_options, tell_state};
-use crate::output::{NumberArguments, Output, tell};
+use crate::output::{NumberArguments, Output, TimeArguments, tell};
 
 const JSON_FIELDS: &str = "JSON is one object; cli/JSON.md describes its fields.";
 
@@ -35,6 +35,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    time: TimeArguments,
+    #[command(flatten)]
     numbers: NumberArguments,
 }
 
@@ -58,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     if arguments.json {
         output.json(&report, arguments.numbers.numbers())?;
     } else {
-        output.with(|writer| report.write(arguments.all, writer))?;
+        output.with(|writer| report.write(arguments.all, arguments.time.form(), writer))?;
     }
     output.finish()?;
     Ok(verdict)

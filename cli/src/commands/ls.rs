@@ -10,7 +10,7 @@ use tapelog::{RecoveredState, RunId, RunListing, RunManifest, RunStatus, Segment
 
 use crate::exit::{Failure, Verdict};
 use crate::open::open_reader;
-use crate::output::{NumberArguments, Output, Table, human, rfc3339, tell};
+use crate::output::{NumberArguments, Output, Table, TimeArguments, TimeForm, human, tell};
 
 const JSON_FIELDS: &str = "\
 JSON, one object a line (a number is a whole number, and a string with --json-strings):
@@ -46,6 +46,8 @@ pub struct Arguments {
     /// Print one run a line of JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    time: TimeArguments,
     #[command(flatten)]
     numbers: NumberArguments,
 }
@@ -110,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             Table::new(&["INSTANCE", "RUN", "STATUS", "ENTRIES", "START", "END", "SPAN", "BYTES", "PARENT", "CHILDREN", "NOTE"]);
         let terminal = Output::is_terminal();
         for row in &rows {
-            table.row(row.cells(terminal));
+            table.row(row.cells(terminal, arguments.time.form()));
         }
         output.with(|writer| if terminal { table.write_columns(writer) } else { table.write_plain(writer) })?;
     }
@@ -202,9 +204,9 @@ impl Row {
         }
     }
 
-    fn cells(&self, terminal: bool) -> [String; 11] {
+    fn cells(&self, terminal: bool, form: TimeForm) -> [String; 11] {
         let none = || "-".to_owned();
-        let time = |nanos: Option<u64>| nanos.map_or_else(none, |nanos| rfc3339(UnixNanos::from(nanos)));
+        let time = |nanos: Option<u64>| nanos.map_or_else(none, |nanos| form.of(UnixNanos::from(nanos)));
         [
             self.instance_id.clone(),
             self.run_id.clone(),

@@ -7,9 +7,10 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use tapelog::{RunManifest, RunReader, SnapshotAnchor, UnixNanos};
 
+use crate::info::busiest::Peak;
 use crate::info::lineage::Lineage;
 use crate::info::survey::{Share, Survey, largest_first};
-use crate::output::{Table, escaped, human, rfc3339};
+use crate::output::{Table, TimeForm, escaped, human};
 
 /// Parts of the time span that are told.
 const BUCKETS: usize = 60;
@@ -41,6 +42,7 @@ struct OverTime {
     first_ts_init: Option<u64>,
     last_ts_init: Option<u64>,
     span_nanos: u64,
+    peak: Option<Peak>,
     counts: Vec<u64>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Report<'a> {
                 first_ts_init: first,
                 last_ts_init: last,
                 span_nanos: last.unwrap_or_default() - first.unwrap_or_default(),
+                peak: survey.busiest.peak(),
                 counts: survey.histogram.buckets(BUCKETS),
             },
             segments: segments
@@ -120,33 +123,33 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Writes it for people; `all` leaves no row out.
+    /// Writes it for people, with times in `form`; `all` leaves no row out.
     ///
     /// # Errors
     ///
     /// Those of `output`.
-    pub fn write(&self, all: bool, output: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, all: bool, form: TimeForm, output: &mut impl Write) -> io::Result<()> {
         let rows_max = if all { usize::MAX } else { ROWS_MAX };
-        self.write_head(output)?;
+        self.write_head(form, output)?;
         write_shares("TOPIC", &self.topics, rows_max, output)?;
         write_shares("TYPE", &self.payload_types, rows_max, output)?;
         self.write_segments(rows_max, output)?;
         self.write_anchors(rows_max, output)?;
         if self.entries > 0 {
             writeln!(output)?;
-            self.survey.histogram.write(BUCKETS, HISTOGRAM_HEIGHT, output)?;
+            self.survey.histogram.write(BUCKETS, HISTOGRAM_HEIGHT, form, output)?;
         }
         Ok(())
     }
 
-    fn write_head(&self, output: &mut impl Write) -> io::Result<()> {
+    fn write_head(&self, form: TimeForm, output: &mut impl Write) -> io::Result<()> {
         let manifest = &self.manifest;
         let mut line = |name: &str, value: &str| writeln!(output, "{name:<12}{}", escaped(value));
-        let time = |nanos: u64| rfc3339(UnixNanos::from(nanos));
+        let time = |nanos: u64| form.of(UnixNanos::from(nanos));
         line("run", &manifest.run_id)?;
         line("instance", &manifest.instance_id)?;
         line("status", if self.live { "live" } else { manifest.status.as_str() })?;
-        line("started", &rfc3339(manifest.start_ts_init))?;
+        line("started", &form.of(manifest.start_ts_init))?;
         if let Some(parent) = &manifest.parent_run_id {
             line("parent", parent)?;
         }
@@ -166,11 +169,13 @@ impl<'a> Report<'a> {
         if let Some((first, last)) = self.over_time.first_ts_init.zip(self.over_time.last_ts_init) {
             let nanos = self.over_time.span_nanos;
             line("span", &format!("{} to {}, {}", time(first), time(last), human::span(nanos)))?;
-            let peak = self.over_time.counts.iter().copied().max().unwrap_or_default();
-            let width = nanos / BUCKETS as u64;
-            if let Some((mean, peak)) = human::rate(self.survey.all.entries, nanos).zip(human::rate(peak, width)) {
-                line("rate", &format!("{mean}, at most {peak} over {}", human::span(width)))?;
+            if let Some(mean) = human::rate(self.survey.all.entries, nanos) {
+                line("rate", &format!("{mean} over the span"))?;
             }
+        }
+        if let Some(peak) = self.over_time.peak {
+            let Peak { entries, from_ts_init, nanos } = peak;
+            line("busiest", &format!("{} in the {} from {}", HumanCount(entries), human::span(nanos), time(from_ts_init)))?;
         }
         let each = self.bytes_per_entry.map(|bytes| format!(", {bytes} bytes an entry")).unwrap_or_default();
         let [files, segments, payloads] = [self.file_bytes, self.segment_bytes, self.payload_bytes].map(HumanBytes);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tapelog::{Check, EntryView, EventStoreError, IndexKind, RunReader, ScanDirection};
 
 use crate::exit::{Failure, Verdict};
+use crate::info::busiest::Busiest;
 use crate::output::{Histogram, Progress, tell};
 
 /// How often the bar moves, in entries.
@@ -34,6 +35,8 @@ pub struct Survey {
     pub keys: BTreeMap<&'static str, u64>,
     /// How they lie over time, by `ts_init`.
     pub histogram: Histogram,
+    /// The second in which most came.
+    pub busiest: Busiest,
     /// How often damage was told.
     pub damages: u64,
 }
@@ -88,6 +91,7 @@ impl Survey {
             *self.keys.entry(kind.as_str()).or_default() += 1;
         }
         self.histogram.add(entry.ts_init());
+        self.busiest.add(entry.ts_init());
     }
 }
 

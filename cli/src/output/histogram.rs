@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use tapelog::UnixNanos;
 
-use super::time::rfc3339;
+use super::time::TimeForm;
 
 /// Most bins that are kept; a bucket that is shown takes in many of them, so that its edges are nearly exact.
 const BINS_MAX: u64 = 4096;
@@ -65,13 +65,14 @@ impl Histogram {
         counts
     }
 
-    /// Writes `buckets` columns of blocks that are `height` lines high, and below them when they begin and end.
+    /// Writes `buckets` columns of blocks that are `height` lines high, and below them when they begin and end, in
+    /// `form`.
     /// Without an entry nothing is written.
     ///
     /// # Errors
     ///
     /// Those of `output`.
-    pub fn write(&self, buckets: usize, height: usize, output: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, buckets: usize, height: usize, form: TimeForm, output: &mut impl Write) -> io::Result<()> {
         let Some((first, last)) = self.span() else { return Ok(()) };
         let counts = self.buckets(buckets);
         let fills: Vec<usize> = counts.iter().map(|count| fill(*count, counts.iter().copied().max().unwrap_or(0), height)).collect();
@@ -79,7 +80,7 @@ impl Histogram {
             let blocks: String = fills.iter().map(|fill| block(fill.saturating_sub(line * 8))).collect();
             writeln!(output, "{}", blocks.trim_end())?;
         }
-        let (first, last) = (rfc3339(first), rfc3339(last));
+        let (first, last) = (form.of(first), form.of(last));
         let gap = buckets.saturating_sub(first.len() + last.len()).max(2);
         writeln!(output, "{first}{:gap$}{last}", "")
     }
@@ -110,7 +111,7 @@ mod tests {
 
     fn written(histogram: &Histogram, buckets: usize, height: usize) -> String {
         let mut output = Vec::new();
-        histogram.write(buckets, height, &mut output).unwrap();
+        histogram.write(buckets, height, TimeForm::Rfc3339, &mut output).unwrap();
         String::from_utf8(output).unwrap()
     }
 

@@ -25,5 +25,5 @@ pub use progress::Progress;
 pub use stdout::Output;
 pub use table::Table;
 pub use text::escaped;
-pub use time::rfc3339;
+pub use time::{TimeArguments, TimeForm};
 pub use view::{ENTRY_FIELDS, Format, View, ViewArguments};

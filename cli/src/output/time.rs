@@ -1,6 +1,6 @@
 //! Points in time, out.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tapelog::UnixNanos;
 
@@ -11,6 +11,21 @@ pub enum TimeForm {
     Rfc3339,
     /// Whole nanoseconds since 1970
     Nanos,
+}
+
+/// The option by which the form of times in text is chosen.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TimeArguments {
+    /// The form of times in text
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = TimeForm::Rfc3339)]
+    time: TimeForm,
+}
+
+impl TimeArguments {
+    /// What is asked for.
+    pub fn form(self) -> TimeForm {
+        self.time
+    }
 }
 
 impl TimeForm {
@@ -24,7 +39,7 @@ impl TimeForm {
 }
 
 /// `time` as RFC 3339 in UTC, with all nine digits of the nanoseconds.
-pub fn rfc3339(time: UnixNanos) -> String {
+fn rfc3339(time: UnixNanos) -> String {
     match Timestamp::from_nanosecond(i128::from(time.as_u64())) {
         Ok(timestamp) => format!("{timestamp:.9}"),
         Err(_) => time.to_string(),

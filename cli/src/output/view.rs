@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::numbers::{NumberArguments, Numbers};
 use super::payload::PayloadForm;
-use super::time::TimeForm;
+use super::time::{TimeArguments, TimeForm};
 use crate::exit::Failure;
 
 /// What every line of JSON holds, for the long help.
@@ -55,9 +55,8 @@ pub struct ViewArguments {
     /// The form of the payload, in text and in JSON
     #[arg(long, value_name = "FORM", value_enum, default_value_t = PayloadForm::Auto)]
     payload: PayloadForm,
-    /// The form of times in text
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = TimeForm::Rfc3339)]
-    time: TimeForm,
+    #[command(flatten)]
+    time: TimeArguments,
     #[command(flatten)]
     numbers: NumberArguments,
 }
@@ -86,7 +85,7 @@ impl ViewArguments {
         if format == Format::Raw && terminal {
             return Err(Failure::new("raw payloads are not for a terminal, which would act on them; send them to a file or a pipe"));
         }
-        Ok(View { format, payload: self.payload, time: self.time, numbers: self.numbers.numbers() })
+        Ok(View { format, payload: self.payload, time: self.time.form(), numbers: self.numbers.numbers() })
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::{Base, tapelog};
 
 /// The variable that names a Databento file of order events. The file itself is no part of the project.
@@ -67,6 +69,35 @@ fn a_whole_day_is_listed_found_by_key_and_verified() {
         let found = cat(&["--key", &format!("venue_order_id={order_id}")]);
         assert_eq!(found[0]["seq"], *seq, "order {order_id}");
     }
+    filters_choose_what_a_program_would_choose(&all, &cat);
+}
+
+/// Each way of choosing, against the same choice made of all entries.
+fn filters_choose_what_a_program_would_choose(all: &[Value], cat: &dyn Fn(&[&str]) -> Vec<Value>) {
+    let time = |entry: &Value| entry["ts_init"].as_u64().unwrap();
+    let chosen = |choose: &dyn Fn(&Value) -> bool| all.iter().filter(|entry| choose(entry)).cloned().collect::<Vec<_>>();
+    let (since, until) = (time(&all[20_000]), time(&all[50_000]));
+    let between = chosen(&|entry| (since..=until).contains(&time(entry)));
+    assert!((29_000..32_000).contains(&between.len()), "{}", between.len());
+    let (since_text, until_text) = (since.to_string(), until.to_string());
+    assert_eq!(cat(&["--since", &since_text, "--until", &until_text]), between);
+    assert_eq!(cat(&["--since", "2023-12-25T12:00:00Z"]), chosen(&|entry| time(entry) >= 1_703_505_600_000_000_000));
+    let reversed = |entries: &[Value]| entries.iter().rev().cloned().collect::<Vec<_>>();
+    assert_eq!(cat(&["--since", &since_text, "--until", &until_text, "--reverse"]), reversed(&between));
+    assert_eq!(cat(&["--from", "30000", "--to", "30099", "--reverse"]), reversed(&all[29_999..30_099]));
+    assert_eq!(cat(&["--from", "68700", "--limit", "5"]), all[68_699..68_704]);
+
+    let types: std::collections::BTreeSet<&str> = all.iter().map(|entry| entry["payload_type"].as_str().unwrap()).collect();
+    assert_eq!(types.into_iter().collect::<Vec<_>>(), ["MboMsg"]);
+    assert_eq!(cat(&["--type", "Mbo*", "--topic", "data.mbo.*.ESH4"]), *all);
+    assert!(cat(&["--type", "Mbo"]).is_empty() && cat(&["--topic", "data.mbo.*.ESM4"]).is_empty());
+
+    let key = &all[40_000]["keys"][0]["key"];
+    let of_key = chosen(&|entry| entry["keys"].as_array().unwrap().iter().any(|found| found["key"] == *key));
+    assert!(!of_key.is_empty());
+    let wanted = format!("venue_order_id={}", key.as_str().unwrap());
+    assert_eq!(cat(&["--key", &wanted]), of_key);
+    assert_eq!(cat(&["--key", &wanted, "--reverse"]), reversed(&of_key));
 }
 
 fn decode_base64(text: &str) -> Vec<u8> {

@@ -8,10 +8,11 @@ use std::process::{Child, ChildStdout, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tapelog::{
-    AppendEntry, Clock, EventStore, EventStoreEntry, Headers, RunManifest, RunStatus, SegmentBackend, SystemClock, compute_entry_hash,
+    AppendEntry, Clock, Durability, EventStore, EventStoreEntry, Headers, RunManifest, RunStatus, SegmentBackend, SystemClock,
+    compute_entry_hash,
 };
 
-use crate::support::{Base, command, event, events, tapelog, wait_until};
+use crate::support::{Base, command, damage_event, event, events, tapelog, wait_until};
 
 /// A `tapelog follow` that goes on in the background.
 struct Following {
@@ -60,7 +61,12 @@ impl Drop for Following {
 }
 
 fn append(store: &mut SegmentBackend, text: &str) {
-    let (seq, now, headers) = (store.high_watermark().unwrap() + 1, SystemClock.now(), Headers::empty());
+    let seq = store.high_watermark().unwrap() + 1;
+    append_at(store, seq, text);
+}
+
+fn append_at(store: &mut SegmentBackend, seq: u64, text: &str) {
+    let (now, headers) = (SystemClock.now(), Headers::empty());
     let hash = compute_entry_hash(seq, now, now, "topic", "Text", text.as_bytes(), &headers);
     let entry = EventStoreEntry::new(hash, seq, headers, "topic".into(), "Text".into(), text.as_bytes().to_vec().into(), now, now);
     store.append_batch(&[AppendEntry::new(entry, Vec::new())]).unwrap();
@@ -170,6 +176,71 @@ fn of_an_instance_the_next_run_is_followed_though_it_goes_on_from_none() {
     let (_, code, told) = following.interrupt();
     assert_eq!(code, Some(0));
     assert!(told.contains("going on in the run b"), "{told}");
+}
+
+#[test]
+fn what_is_only_written_is_shown_where_that_is_asked_for() {
+    let base = Base::new();
+    // Nothing is synced for a minute, unless the store is told to.
+    let minute = std::time::Duration::from_mins(1);
+    let durability = Durability::Buffered { sync_every: minute };
+    let mut store = SegmentBackend::builder(base.path()).segment_len(1 << 20).durability(durability).build().unwrap();
+    store.open_run(RunManifest::new("a", "default")).unwrap();
+    append(&mut store, "first");
+    let mut durable = Following::start(&base.run("a"), &["--json"]);
+    let mut written = Following::start(&base.run("a"), &["--json", "--written"]);
+    assert_eq!(written.next()["payload_text"], "first");
+    append_at(&mut store, 2, "second");
+    assert_eq!(written.next()["payload_text"], "second");
+    store.seal(RunStatus::Ended).unwrap();
+    assert_eq!(durable.next_seqs(2), [1, 2]);
+    // Both were shown each entry once.
+    assert_eq!((durable.interrupt().0.len(), written.interrupt().0.len()), (0, 0));
+}
+
+#[test]
+fn either_signal_ends_it_well() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 2);
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut following = Following::start(&run, &["--json"]);
+        assert_eq!(following.next_seqs(2), [1, 2]);
+        kill_process(Pid::from_child(&following.child), signal).unwrap();
+        let (rest, code, told) = following.end();
+        assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
+    }
+}
+
+#[test]
+fn an_entry_is_shown_within_a_second_of_its_durability() {
+    let base = Base::new();
+    let mut store = open(&base, "a", None);
+    append(&mut store, "0");
+    let mut following = Following::start(&base.run("a"), &["--json"]);
+    following.next();
+    let mut waits: Vec<_> = (1..=9)
+        .map(|number| {
+            append(&mut store, &number.to_string());
+            let durable = std::time::Instant::now();
+            assert_eq!(following.next()["payload"], number);
+            durable.elapsed()
+        })
+        .collect();
+    waits.sort();
+    // The median, because a test does not have the machine for itself.
+    assert!(waits[4] < std::time::Duration::from_secs(1), "{waits:?}");
+}
+
+#[test]
+fn damage_ends_it_with_what_is_whole_before_it() {
+    let base = Base::new();
+    base.record(events(1..=30), &["--run", "a", "--batch", "10"]).expect(0);
+    let run = base.run("a");
+    damage_event(&run, 25);
+    let (shown, code, told) = Following::start(&run, &["--json", "-n", "all"]).end();
+    // The batch of ten that holds the damaged entry is shown wholly or not at all.
+    assert_eq!((shown.len(), code), (20, Some(1)), "{told}");
+    assert!(told.contains("00000001.seg at byte"), "{told}");
 }
 
 #[test]

@@ -26,6 +26,12 @@ fn everything_that_is_counted_is_counted_once() {
     assert_eq!(told["over_time"]["last_ts_init"].as_u64(), times().max());
     let counts: u64 = told["over_time"]["counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(counts, SAMPLE_ENTRIES);
+    let mut seconds = std::collections::BTreeMap::<u64, u64>::new();
+    times().for_each(|time| *seconds.entry(time / 1_000_000_000).or_default() += 1);
+    let most = *seconds.values().max().unwrap();
+    let peak = &told["over_time"]["peak"];
+    assert_eq!((peak["entries"].as_u64(), peak["nanos"].as_u64()), (Some(most), Some(1_000_000_000)));
+    assert_eq!(seconds[&(peak["from_ts_init"].as_u64().unwrap() / 1_000_000_000)], most);
     let keys =
         |kind: &str| entries.iter().flat_map(|entry| entry["keys"].as_array().unwrap()).filter(|key| key["kind"] == kind).count() as u64;
     for of_kind in told["keys"].as_array().unwrap() {
@@ -72,6 +78,17 @@ fn a_live_run_is_live() {
     let told = tapelog(["info".as_ref(), base.run("a").as_os_str(), "--json".as_ref()]).expect(0).json();
     assert_eq!((&told["live"], &told["entries"]), (&true.into(), &1.into()));
     assert!(tapelog(["info".as_ref(), base.run("a").as_os_str()]).expect(0).stdout.contains("status      live"));
+}
+
+#[test]
+fn times_are_nanoseconds_where_these_are_asked_for() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 3);
+    let told = tapelog(["info".as_ref(), run.as_os_str(), "--time".as_ref(), "nanos".as_ref()]).expect(0).stdout;
+    assert!(told.contains("span        1700000000000000001 to 1700000000000000003, 2.0ns\n"), "{told}");
+    assert!(told.contains("busiest     3 in the 1.0s from 1700000000000000000\n"), "{told}");
+    let listed = tapelog(["ls", base.str(), "--time", "nanos"]).expect(0).stdout;
+    assert!(listed.contains("\t1700000000000000001\t1700000000000000003\t"), "{listed}");
 }
 
 #[test]
