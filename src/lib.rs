@@ -55,6 +55,7 @@ pub mod io;
 pub mod lifecycle;
 pub mod limits;
 pub mod model;
+mod observe;
 pub mod reader;
 #[cfg(tapelog_seeded_bugs)]
 pub mod seeded_bug;
@@ -63,15 +64,16 @@ mod seeded_bug;
 pub(crate) mod segment;
 pub mod store;
 pub mod verify;
+pub mod writer;
 
 pub use error::{Corruption, EventStoreError};
 pub use lifecycle::{PlannedRecovery, RecoveredRun, RecoveryOutcome, RecoverySweep, SweepProgress, UnreadableRun, recover_predecessors};
 pub use model::{
-    AppendEntry, Clock, DataClass, DataCursorSnapshot, EntryHash, EventStoreEntry, Headers, HiFiMarker, IndexKey, IndexKind, ManualClock,
-    MarkerGap, MarkerGapReason, MarkerManifest, PayloadType, RegisteredComponents, RunId, RunManifest, RunStatus, ScanDirection,
-    SnapshotAnchor, StoredMarkerRecord, StreamCursor, StreamDictEntry, StreamSlot, SystemClock, Topic, UnixNanos, build_run_id,
-    compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash, compute_snapshot_content_hash,
-    validate_id,
+    AppendEntry, Clock, DataClass, DataCursorSnapshot, DraftRef, EntryDraft, EntryHash, EventStoreEntry, Headers, HiFiMarker, IndexKey,
+    IndexKind, ManualClock, MarkerGap, MarkerGapReason, MarkerManifest, PayloadType, RegisteredComponents, RunId, RunManifest, RunStatus,
+    ScanDirection, SnapshotAnchor, StoredMarkerRecord, StreamCursor, StreamDictEntry, StreamSlot, SystemClock, ThreadHook, Topic,
+    UnixNanos, build_run_id, compute_dict_hash, compute_entry_hash, compute_gap_hash, compute_hifi_hash, compute_marker_hash,
+    compute_snapshot_content_hash, validate_id,
 };
 pub use reader::{
     ChainFollower, ChainRun, DEFAULT_SCAN_CHUNK_SIZE, Entries, EventStoreReader, FollowOptions, Follower, Progress, RangeScan,
@@ -79,8 +81,12 @@ pub use reader::{
 };
 pub use segment::sync_path::SyncPath;
 pub use store::{
-    BackgroundMode, BackgroundStep, BreakPoint, Check, Discarded, Durability, EntryView, EventStore, LogPoint, MarkerBackend,
+    BackgroundMode, BackgroundStep, BreakPoint, Check, Discarded, Durability, EncodedBatch, EntryView, EventStore, LogPoint, MarkerBackend,
     MemoryBackend, MemoryMarkerBackend, ReadPath, RecoveredState, RecoveryReport, RunListing, SegmentBackend, SegmentBackendBuilder,
     SegmentStats, Visibility, Witness,
 };
 pub use verify::{GapRange, IndexDrift, ManifestField, Verifier, VerifyError, VerifyFinding, VerifyReport};
+pub use writer::{
+    EventStoreWriter, HaltCallback, HaltReason, HaltSignal, Histogram, NextRun, OnStall, Receipt, Rotated, SubmitError, TrySubmitError,
+    WaitError, WaitStrategy, WriterConfig, WriterStats, noop_halt,
+};

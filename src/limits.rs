@@ -67,6 +67,41 @@ pub const UNSYNCED_LEN_MIN: u64 = 16 << 10;
 pub const UNSYNCED_LEN_MAX: u64 = 256 << 20;
 /// Default bound of the bytes of a buffered run that wait for a sync.
 pub const UNSYNCED_LEN_DEFAULT: u64 = 64 << 20;
+/// Most messages that may wait for a writer.
+pub const CHANNEL_CAPACITY_MAX: usize = 1 << 24;
+/// Default number of messages that may wait for a writer.
+pub const CHANNEL_CAPACITY_DEFAULT: usize = 1 << 16;
+/// Smallest bound of the bytes of messages that wait for a writer.
+pub const CHANNEL_LEN_MIN: u64 = 64 << 10;
+/// Largest bound of the bytes of messages that wait for a writer.
+pub const CHANNEL_LEN_MAX: u64 = 4 << 30;
+/// Default bound of the bytes of messages that wait for a writer.
+pub const CHANNEL_LEN_DEFAULT: u64 = 32 << 20;
+/// Most entries that a writer puts into one batch.
+pub const WRITER_BATCH_ENTRIES_MAX: usize = 1 << 20;
+/// Default bound of the entries that a writer puts into one batch.
+pub const WRITER_BATCH_ENTRIES_DEFAULT: usize = 1 << 12;
+/// Smallest bound of the bytes that a writer puts into one batch.
+pub const WRITER_BATCH_LEN_MIN: u64 = 4 << 10;
+/// Largest bound of the bytes that a writer puts into one batch.
+pub const WRITER_BATCH_LEN_MAX: u64 = 16 << 20;
+/// Default bound of the bytes that a writer puts into one batch.
+pub const WRITER_BATCH_LEN_DEFAULT: u64 = 256 << 10;
+/// Most requests (anchors, flushes, rotations) that may wait for a writer.
+pub const WRITER_REQUESTS_MAX: usize = 64;
+/// Longest time that a batch waits for more entries.
+pub const BATCH_LATENCY_MAX: Duration = Duration::from_mins(1);
+/// Shortest time that a message may be made to wait for a writer.
+pub const HALT_THRESHOLD_MIN: Duration = Duration::from_millis(1);
+/// Longest time that a message may be made to wait for a writer.
+pub const HALT_THRESHOLD_MAX: Duration = Duration::from_hours(24);
+/// Default of the time that a message may wait for a writer.
+pub const HALT_THRESHOLD_DEFAULT: Duration = Duration::from_millis(250);
+/// Longest time that a writer looks for messages before it sleeps.
+pub const SPIN_MAX: Duration = Duration::from_secs(1);
+/// How long at most a writer that has nothing to write goes without asking the store what became durable meanwhile.
+pub const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(1);
+
 /// Most segments that a store holds open for reading at one time.
 pub const OPEN_SEGMENTS_MAX: usize = 64;
 /// Most runs of one history that are opened together.
@@ -96,5 +131,10 @@ const _: () = {
     // A batch fits the largest segment, and offsets in units of eight bytes fit 32 bits.
     assert!(BATCH_LEN_MAX + 2 * (FRAME_BODY_LEN_MAX as u64) < SEGMENT_LEN_MAX);
     assert!(SEGMENT_LEN_MAX / FRAME_ALIGN <= u32::MAX as u64);
+    // A batch of a writer is one that a store takes, with room for an entry that is larger by itself.
+    assert!(WRITER_BATCH_LEN_MAX + 2 * (FRAME_BODY_LEN_MAX as u64) < BATCH_LEN_MAX);
+    assert!(WRITER_BATCH_LEN_MIN <= WRITER_BATCH_LEN_DEFAULT && WRITER_BATCH_LEN_DEFAULT <= WRITER_BATCH_LEN_MAX);
+    assert!(CHANNEL_LEN_MIN <= CHANNEL_LEN_DEFAULT && CHANNEL_LEN_DEFAULT <= CHANNEL_LEN_MAX);
+    assert!(CHANNEL_CAPACITY_DEFAULT <= CHANNEL_CAPACITY_MAX && WRITER_BATCH_ENTRIES_DEFAULT <= WRITER_BATCH_ENTRIES_MAX);
     assert!(24 * SNAPSHOT_CURSORS_MAX + 256 < FRAME_BODY_LEN_MAX);
 };

@@ -11,7 +11,10 @@ use super::bytes::{Reader, align8, len_u32, put_u16, put_zeros};
 use super::field::{Field, covers};
 use super::frame::HEADER_LEN;
 use crate::limits::{FRAME_BODY_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, TOPIC_LEN_MAX};
-use crate::model::{AppendEntry, EntryHash, EventStoreEntry, Headers, PayloadType, Topic, UnixNanos, compute_entry_hash};
+use crate::model::{
+    AppendEntry, Draft, DraftRef, EntryHash, EntryHasher, EventStoreEntry, Headers, IndexKind, PayloadType, Topic, UnixNanos,
+    compute_entry_hash,
+};
 
 pub(crate) const ENTRY_HASH: Field = Field::first("entry_hash", 32);
 pub(crate) const TS_INIT: Field = ENTRY_HASH.then("ts_init", 8);
@@ -239,59 +242,98 @@ pub(crate) fn hash_and_keys(body: &[u8]) -> Option<(&[u8; 32], &[u8])> {
 
 /// Appends the body of an entry that is within the limits.
 pub(crate) fn encode_entry_body(buf: &mut Vec<u8>, append: &AppendEntry) {
-    let AppendEntry { entry, index_keys } = append;
-    let Headers { correlation_id, causation_id } = entry.headers;
-    let (topic, payload_type) = (entry.topic.as_str(), entry.payload_type.as_str());
-    let keys_len = keys_len(append);
-    debug_assert!(index_keys.len() <= KEYS_PER_ENTRY_MAX, "{} keys have come past the limits", index_keys.len());
+    let entry = &append.entry;
+    let fields = DraftRef {
+        headers: entry.headers,
+        ..DraftRef::new(entry.topic.as_str(), entry.payload_type.as_str(), &entry.payload, entry.ts_init)
+    };
+    encode_body(buf, &entry.entry_hash.0, &fields, entry.ts_publish, keys_of(append));
+}
+
+/// Appends the body of a draft that is within the limits. Its hash is left to [`stamp_hash`].
+pub(crate) fn encode_draft_body(buf: &mut Vec<u8>, draft: &impl Draft, ts_publish: UnixNanos) {
+    encode_body(buf, &[0; 32], &draft.fields(), ts_publish, draft.keys());
+}
+
+/// Puts the hash into a body that [`encode_draft_body`] laid out.
+pub(crate) fn stamp_hash(body: &mut [u8], seq: u64, hasher: &mut EntryHasher) {
+    let parts = EntryParts::decode(body);
+    debug_assert!(parts.is_ok(), "a body that we laid out ourselves can be read");
+    if let Ok(parts) = parts {
+        let (ts_init, ts_publish) = (UnixNanos::new(parts.ts_init()), UnixNanos::new(parts.ts_publish()));
+        let hash = hasher.hash(seq, ts_init, ts_publish, parts.topic(), parts.payload_type(), parts.payload, &parts.headers());
+        ENTRY_HASH.put(body, &hash.0);
+    }
+}
+
+/// The keys of an entry, as they go into its body.
+fn keys_of(append: &AppendEntry) -> impl Iterator<Item = (IndexKind, &str)> + Clone {
+    append.index_keys.iter().map(|key| (key.kind, key.key.as_str()))
+}
+
+fn encode_body<'a>(
+    buf: &mut Vec<u8>,
+    entry_hash: &[u8; 32],
+    fields: &DraftRef<'_>,
+    ts_publish: UnixNanos,
+    keys: impl Iterator<Item = (IndexKind, &'a str)> + Clone,
+) {
+    let Headers { correlation_id, causation_id } = &fields.headers;
+    let (topic, payload_type, payload) = (fields.topic, fields.payload_type, fields.payload);
+    let (key_count, keys_len) = keys.clone().fold((0, 0), |(count, len), (_, key)| (count + 1, len + KEY_HEADER_LEN + key.len()));
+    debug_assert!(key_count <= KEYS_PER_ENTRY_MAX, "{key_count} keys have come past the limits");
     let mut flags = 0;
     let mut fixed = [0; FIXED_LEN];
-    if let Some(id) = &correlation_id {
+    if let Some(id) = correlation_id {
         flags |= HAS_CORRELATION_ID;
         CORRELATION_ID.put(&mut fixed, id.as_bytes());
     }
-    if let Some(id) = &causation_id {
+    if let Some(id) = causation_id {
         flags |= HAS_CAUSATION_ID;
         CAUSATION_ID.put(&mut fixed, id.as_bytes());
     }
-    ENTRY_HASH.put(&mut fixed, &entry.entry_hash.0);
-    TS_INIT.put(&mut fixed, &entry.ts_init.as_u64().to_le_bytes());
-    TS_PUBLISH.put(&mut fixed, &entry.ts_publish.as_u64().to_le_bytes());
-    PAYLOAD_LEN.put(&mut fixed, &len_u32(entry.payload.len()).to_le_bytes());
+    ENTRY_HASH.put(&mut fixed, entry_hash);
+    TS_INIT.put(&mut fixed, &fields.ts_init.as_u64().to_le_bytes());
+    TS_PUBLISH.put(&mut fixed, &ts_publish.as_u64().to_le_bytes());
+    PAYLOAD_LEN.put(&mut fixed, &len_u32(payload.len()).to_le_bytes());
     KEYS_LEN.put(&mut fixed, &len_u32(keys_len).to_le_bytes());
     TOPIC_LEN.put(&mut fixed, &len_u32(topic.len()).to_le_bytes());
     PAYLOAD_TYPE_LEN.put(&mut fixed, &len_u32(payload_type.len()).to_le_bytes());
     HEADER_FLAGS.put(&mut fixed, &[flags]);
-    KEY_COUNT.put(&mut fixed, &[u8::try_from(index_keys.len()).unwrap_or(u8::MAX)]);
+    KEY_COUNT.put(&mut fixed, &[u8::try_from(key_count).unwrap_or(u8::MAX)]);
 
-    buf.reserve(body_len(append) + 8);
+    buf.reserve(align8(FIXED_LEN + topic.len() + payload_type.len() + keys_len) + payload.len() + 8);
     let start = buf.len();
     buf.extend_from_slice(&fixed);
     buf.extend_from_slice(topic.as_bytes());
     buf.extend_from_slice(payload_type.as_bytes());
-    for key in index_keys {
-        debug_assert!(key.key.len() <= KEY_LEN_MAX, "a key of {} bytes has come past the limits", key.key.len());
-        buf.extend_from_slice(&[key.kind.code(), 0]);
-        put_u16(buf, u16::try_from(key.key.len()).unwrap_or(u16::MAX));
-        buf.extend_from_slice(key.key.as_bytes());
+    for (kind, key) in keys {
+        debug_assert!(key.len() <= KEY_LEN_MAX, "a key of {} bytes has come past the limits", key.len());
+        buf.extend_from_slice(&[kind.code(), 0]);
+        put_u16(buf, u16::try_from(key.len()).unwrap_or(u16::MAX));
+        buf.extend_from_slice(key.as_bytes());
     }
     let texts_len = buf.len() - start;
     put_zeros(buf, align8(texts_len) - texts_len);
-    buf.extend_from_slice(&entry.payload);
+    buf.extend_from_slice(payload);
 }
 
 /// The length of the entry's frame, with header and padding.
 pub(crate) fn entry_frame_len(append: &AppendEntry) -> u64 {
-    (HEADER_LEN + align8(body_len(append))) as u64
-}
-
-fn body_len(append: &AppendEntry) -> usize {
     let entry = &append.entry;
-    align8(FIXED_LEN + entry.topic.as_str().len() + entry.payload_type.as_str().len() + keys_len(append)) + entry.payload.len()
+    frame_len(entry.topic.as_str(), entry.payload_type.as_str(), keys_of(append), entry.payload.len())
 }
 
-fn keys_len(append: &AppendEntry) -> usize {
-    append.index_keys.iter().map(|key| KEY_HEADER_LEN + key.key.len()).sum()
+/// The length of the frame of a draft, with header and padding.
+pub(crate) fn draft_frame_len(draft: &impl Draft) -> u64 {
+    let fields = draft.fields();
+    frame_len(fields.topic, fields.payload_type, draft.keys(), fields.payload.len())
+}
+
+fn frame_len<'a>(topic: &str, payload_type: &str, keys: impl Iterator<Item = (IndexKind, &'a str)>, payload_len: usize) -> u64 {
+    let keys_len: usize = keys.map(|(_, key)| KEY_HEADER_LEN + key.len()).sum();
+    let body_len = align8(FIXED_LEN + topic.len() + payload_type.len() + keys_len) + payload_len;
+    (HEADER_LEN + align8(body_len)) as u64
 }
 
 /// Checks the flags, and that reserved bytes and ids that are not there are zero.

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod clock;
+mod draft;
 mod entry;
 mod hash;
 mod headers;
@@ -13,10 +14,14 @@ mod index_key;
 mod marker;
 mod nanos;
 mod run;
+mod thread_hook;
 
 pub use anchor::{SnapshotAnchor, compute_snapshot_content_hash};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub(crate) use draft::Draft;
+pub use draft::{DraftRef, EntryDraft};
 pub use entry::{EventStoreEntry, PayloadType, Topic};
+pub(crate) use hash::EntryHasher;
 pub use hash::{EntryHash, compute_entry_hash};
 pub use headers::Headers;
 pub use id::validate_id;
@@ -27,3 +32,4 @@ pub use marker::{
 };
 pub use nanos::UnixNanos;
 pub use run::{RegisteredComponents, RunId, RunManifest, RunStatus, build_run_id};
+pub use thread_hook::ThreadHook;

@@ -12,7 +12,7 @@ use crate::format::frame::{self, HEADER_LEN, Kind};
 use crate::format::open::Open;
 use crate::format::root::RootHasher;
 use crate::format::salt::Salt;
-use crate::model::AppendEntry;
+use crate::model::{AppendEntry, Draft, EntryHasher, UnixNanos};
 use crate::seeded_bug::SeededBug;
 use crate::segment::index_build::IndexLists;
 use crate::segment::tip::{FIRST_FRAME, Tip};
@@ -46,6 +46,16 @@ pub(crate) struct BatchBuffer {
 }
 
 impl BatchBuffer {
+    /// A buffer with room for `len` bytes and `records` records, so that filling it allocates nothing.
+    pub(crate) fn with_capacity(len: usize, records: usize) -> Self {
+        Self { bytes: Vec::with_capacity(len), records: Vec::with_capacity(records) }
+    }
+
+    /// Gives back memory beyond `len` bytes that a large record took.
+    pub(crate) fn shrink_to(&mut self, len: usize) {
+        self.bytes.shrink_to(len);
+    }
+
     /// Forgets the batch and keeps the memory, unless a rare large batch made it much.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
@@ -56,6 +66,35 @@ impl BatchBuffer {
     /// Lays out an entry.
     pub(crate) fn push_entry(&mut self, append: &AppendEntry) {
         self.push(Kind::ENTRY, |bytes| entry::encode_entry_body(bytes, append));
+    }
+
+    /// Lays out a draft that is within the limits. [`BatchBuffer::stamp_hashes`] gives it its hash.
+    pub(crate) fn push_draft(&mut self, draft: &impl Draft, ts_publish: UnixNanos) {
+        self.push(Kind::ENTRY, |bytes| entry::encode_draft_body(bytes, draft, ts_publish));
+    }
+
+    /// Puts its hash into every entry; the first has the number `first_seq`.
+    pub(crate) fn stamp_hashes(&mut self, first_seq: u64, hasher: &mut EntryHasher) {
+        for (record, seq) in self.records.iter().zip(first_seq..) {
+            let start = record.start + HEADER_LEN;
+            if let Some(body) = self.bytes.get_mut(start..start + record.body_len) {
+                entry::stamp_hash(body, seq, hasher);
+            }
+        }
+    }
+
+    /// How many records there are.
+    pub(crate) fn record_count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The bodies of the records, in their order.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        let body = |record: &Record| {
+            let start = record.start + HEADER_LEN;
+            self.bytes.get(start..start + record.body_len).unwrap_or_default()
+        };
+        self.records.iter().map(body)
     }
 
     /// Lays out a record of any other kind from its finished body.

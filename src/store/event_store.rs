@@ -2,6 +2,7 @@
 
 use crate::error::EventStoreError;
 use crate::model::{AppendEntry, EventStoreEntry, IndexKind, RunManifest, RunStatus, ScanDirection, SnapshotAnchor};
+use crate::store::encoded_batch::EncodedBatch;
 
 /// A store of the entries of one run at a time.
 ///
@@ -41,6 +42,60 @@ pub trait EventStore: Send {
     /// expected, [`EventStoreError::LimitExceeded`], [`EventStoreError::Closed`],
     /// [`EventStoreError::Disk`], [`EventStoreError::Backend`]. Nothing of the batch is kept then.
     fn append_batch(&mut self, entries: &[AppendEntry]) -> Result<u64, EventStoreError>;
+
+    /// Appends a batch that an entry writer laid out, by the rules of [`append_batch`](Self::append_batch), and returns
+    /// the new high-watermark.
+    ///
+    /// Provided: a store that keeps entries in its own way is given them as values. One that lays them out on disk as
+    /// the batch does overrides it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `append_batch`.
+    fn append_encoded(&mut self, batch: &mut EncodedBatch) -> Result<u64, EventStoreError> {
+        self.append_batch(&batch.to_entries())
+    }
+
+    /// Makes everything durable that was appended, and returns the high-watermark.
+    ///
+    /// Provided for stores whose appends are durable when they return. One that syncs later overrides it.
+    ///
+    /// # Errors
+    ///
+    /// [`EventStoreError::Disk`] and [`EventStoreError::Backend`] when it could not be made durable, now or earlier.
+    fn sync_appended(&mut self) -> Result<u64, EventStoreError> {
+        self.high_watermark()
+    }
+
+    /// The high-watermark, or the failure since which nothing becomes durable any more.
+    ///
+    /// Provided for stores whose appends are durable when they return. One that syncs later overrides it, so that
+    /// whoever waits for an entry learns that it is waited for in vain.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sync_appended`](Self::sync_appended).
+    fn acknowledged(&self) -> Result<u64, EventStoreError> {
+        self.high_watermark()
+    }
+
+    /// Does ahead of time what opening a run with this manifest needs, as far as it takes long. The run does not exist
+    /// by it, and [`open_run`](Self::open_run) is called with the same manifest afterwards.
+    ///
+    /// Provided: there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open_run`. It can be opened without it all the same.
+    fn prepare_run(&mut self, manifest: &RunManifest) -> Result<(), EventStoreError> {
+        let _ = manifest;
+        Ok(())
+    }
+
+    /// How often an append had to wait for a file that was not prepared yet; 0 where nothing is prepared.
+    fn spares_missed(&self) -> u64 {
+        0
+    }
 
     /// The entries from `from` to `to`, both inclusive, in the order of `direction`.
     ///

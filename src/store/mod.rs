@@ -3,6 +3,7 @@
 //! [`EventStore`] holds a run's entries and [`MarkerBackend`] its markers. The stores in memory are the
 //! plainest reading of the rules, and what every other store is compared with.
 
+pub(crate) mod encoded_batch;
 mod event_store;
 mod marker_backend;
 mod memory;
@@ -18,6 +19,7 @@ mod documented;
 #[cfg(test)]
 pub(crate) mod fixtures;
 
+pub use encoded_batch::EncodedBatch;
 pub use event_store::EventStore;
 pub use marker_backend::MarkerBackend;
 pub use memory::MemoryBackend;

@@ -8,7 +8,9 @@ use crate::limits::{
     ANCHOR_TEXT_LEN_MAX, BATCH_LEN_MAX, KEY_LEN_MAX, KEYS_PER_ENTRY_MAX, PAYLOAD_LEN_MAX, PAYLOAD_TYPE_LEN_MAX, SNAPSHOT_CURSORS_MAX,
     STREAM_IDENTIFIER_LEN_MAX, TOPIC_LEN_MAX,
 };
-use crate::model::{AppendEntry, DataCursorSnapshot, MarkerManifest, RunManifest, RunStatus, SnapshotAnchor, StreamDictEntry, validate_id};
+use crate::model::{
+    AppendEntry, DataCursorSnapshot, Draft, MarkerManifest, RunManifest, RunStatus, SnapshotAnchor, StreamDictEntry, validate_id,
+};
 use crate::segment::batch::COMMIT_FRAME_LEN;
 
 /// The manifest as a run begins with it.
@@ -61,11 +63,30 @@ pub(crate) fn check_batch(high_watermark: u64, entries: &[AppendEntry]) -> Resul
 
 /// No part of the entry is over its limit.
 pub(crate) fn check_limits(append: &AppendEntry) -> Result<(), EventStoreError> {
-    check_limit("the topic's length in bytes", append.entry.topic.as_str().len(), TOPIC_LEN_MAX)?;
-    check_limit("the payload type's length in bytes", append.entry.payload_type.as_str().len(), PAYLOAD_TYPE_LEN_MAX)?;
-    check_limit("the payload's length in bytes", append.entry.payload.len(), PAYLOAD_LEN_MAX)?;
-    check_limit("the number of an entry's index keys", append.index_keys.len(), KEYS_PER_ENTRY_MAX)?;
-    append.index_keys.iter().try_for_each(|key| check_limit("the index key's length in bytes", key.key.len(), KEY_LEN_MAX))
+    let entry = &append.entry;
+    let keys = append.index_keys.iter().map(|key| key.key.as_str());
+    check_parts(entry.topic.as_str(), entry.payload_type.as_str(), &entry.payload, keys)
+}
+
+/// No part of the draft is over its limit.
+#[inline]
+pub(crate) fn check_draft(draft: &impl Draft) -> Result<(), EventStoreError> {
+    let fields = draft.fields();
+    check_parts(fields.topic, fields.payload_type, fields.payload, draft.keys().map(|(_, key)| key))
+}
+
+#[inline]
+fn check_parts<'a>(
+    topic: &str,
+    payload_type: &str,
+    payload: &[u8],
+    keys: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), EventStoreError> {
+    check_limit("the topic's length in bytes", topic.len(), TOPIC_LEN_MAX)?;
+    check_limit("the payload type's length in bytes", payload_type.len(), PAYLOAD_TYPE_LEN_MAX)?;
+    check_limit("the payload's length in bytes", payload.len(), PAYLOAD_LEN_MAX)?;
+    check_limit("the number of an entry's index keys", keys.clone().count(), KEYS_PER_ENTRY_MAX)?;
+    keys.into_iter().try_for_each(|key| check_limit("the index key's length in bytes", key.len(), KEY_LEN_MAX))
 }
 
 /// The batch is within its bound, in bytes as it would lie on disk, whether or not it ever does.
@@ -91,8 +112,13 @@ pub(crate) fn check_anchor(anchor: &SnapshotAnchor, high_watermark: u64, latest:
             anchor.high_watermark, latest.high_watermark
         )));
     }
-    check_limit("the snapshot anchor's blob reference in bytes", anchor.blob_ref.len(), ANCHOR_TEXT_LEN_MAX)?;
-    check_limit("the snapshot anchor's content hash in bytes", anchor.content_hash.len(), ANCHOR_TEXT_LEN_MAX)
+    check_anchor_texts(&anchor.blob_ref, &anchor.content_hash)
+}
+
+/// The texts of an anchor are within their limits.
+pub(crate) fn check_anchor_texts(blob_ref: &str, content_hash: &str) -> Result<(), EventStoreError> {
+    check_limit("the snapshot anchor's blob reference in bytes", blob_ref.len(), ANCHOR_TEXT_LEN_MAX)?;
+    check_limit("the snapshot anchor's content hash in bytes", content_hash.len(), ANCHOR_TEXT_LEN_MAX)
 }
 
 /// A run of the status `now` may be sealed with the status `end`.

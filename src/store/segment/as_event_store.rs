@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 
 use crate::error::EventStoreError;
 use crate::model::{AppendEntry, EventStoreEntry, IndexKind, RunManifest, RunStatus, ScanDirection, SnapshotAnchor};
-use crate::store::EventStore;
 use crate::store::rules;
 use crate::store::segment::backend::{SegmentBackend, State};
 use crate::store::segment::closed::Closed;
 use crate::store::segment::run_view::Visibility;
+use crate::store::{EncodedBatch, EventStore};
 
 impl EventStore for SegmentBackend {
     fn open_run(&mut self, manifest: RunManifest) -> Result<(), EventStoreError> {
@@ -32,6 +32,37 @@ impl EventStore for SegmentBackend {
             State::Live(run) => run.append(entries),
             State::Closed(run) => Err(run.refuse_writes()),
         }
+    }
+
+    fn append_encoded(&mut self, batch: &mut EncodedBatch) -> Result<u64, EventStoreError> {
+        match &mut self.state {
+            State::Empty => Err(EventStoreError::no_run_open()),
+            State::Live(run) => run.append_encoded(batch),
+            State::Closed(run) => Err(run.refuse_writes()),
+        }
+    }
+
+    fn sync_appended(&mut self) -> Result<u64, EventStoreError> {
+        self.sync()
+    }
+
+    fn acknowledged(&self) -> Result<u64, EventStoreError> {
+        if let State::Live(run) = &self.state {
+            run.shared.latch.check()?;
+        }
+        self.high_watermark()
+    }
+
+    fn prepare_run(&mut self, manifest: &RunManifest) -> Result<(), EventStoreError> {
+        if !matches!(self.state, State::Empty) {
+            return Err(EventStoreError::Backend("this store has a run open; prepare the next one with a store of its own".to_owned()));
+        }
+        rules::check_manifest(manifest)?;
+        self.prepare_new(manifest)
+    }
+
+    fn spares_missed(&self) -> u64 {
+        self.stats().spares_missed
     }
 
     fn scan_range(&self, from: u64, to: u64, direction: ScanDirection) -> Result<Vec<EventStoreEntry>, EventStoreError> {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use crate::error::{Corruption, EventStoreError};
 use crate::format::file_name;
 use crate::format::manifest::{ManifestFile, SealState};
-use crate::io::{LockState, OsStorage, Storage};
-use crate::model::{RunManifest, RunStatus, validate_id};
+use crate::io::{Lock, LockState, OsStorage, Storage};
+use crate::model::{RunManifest, RunStatus, ThreadHook, validate_id};
 use crate::seeded_bug::{SeededBug, unless};
 use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::Depth;
 use crate::store::recovery::outcome::RecoveryReport;
 use crate::store::run_files::{FoundManifest, check_folder_name, read_manifest};
 use crate::store::segment::background::BackgroundStep;
-use crate::store::segment::background::shared::Ending;
+use crate::store::segment::background::shared::{Ending, RunShared};
 use crate::store::segment::closed::{self, ClosedRun};
-use crate::store::segment::create;
+use crate::store::segment::create::{self, Prepared};
 use crate::store::segment::listing::{self, RunListing};
 use crate::store::segment::live::LiveRun;
 use crate::store::segment::options::{Options, SegmentBackendBuilder};
@@ -45,6 +45,27 @@ pub struct SegmentBackend {
     pub(super) options: Options,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) state: State,
+    /// The files of a run that will be opened next.
+    prepared: Option<PreparedRun>,
+    thread_hook: ThreadHook,
+}
+
+/// The files of a run that does not exist yet, under its lock. Given up, they are removed.
+#[derive(Debug)]
+struct PreparedRun {
+    storage: Arc<dyn Storage>,
+    folder: PathBuf,
+    ready: Option<(Lock, Prepared)>,
+}
+
+impl Drop for PreparedRun {
+    fn drop(&mut self) {
+        if let Some((_lock, files)) = self.ready.take() {
+            drop(files);
+            // What stays is removed by the next run of that name.
+            let _ = create::remove_leftovers(&*self.storage, &self.folder);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +100,11 @@ impl SegmentBackend {
     }
 
     pub(crate) fn with_options(base_dir: PathBuf, options: Options, storage: Arc<dyn Storage>) -> Self {
-        Self { base_dir, options, storage, state: State::Empty }
+        Self { base_dir, options, storage, state: State::Empty, prepared: None, thread_hook: ThreadHook::default() }
+    }
+
+    pub(super) fn with_thread_hook(self, thread_hook: ThreadHook) -> Self {
+        Self { thread_hook, ..self }
     }
 
     /// The folder of an instance's runs: `<base>/<instance_id>`.
@@ -371,8 +396,31 @@ impl SegmentBackend {
         }
     }
 
+    /// Makes the files of the run that is opened next. A run that is there already is left for [`Self::open_new`] to
+    /// judge.
+    pub(super) fn prepare_new(&mut self, manifest: &RunManifest) -> Result<(), EventStoreError> {
+        self.prepared = None;
+        let folder = self.run_path(&manifest.instance_id, &manifest.run_id);
+        let lock = create::enter(&*self.storage, &self.base_dir, &folder)?;
+        match read_manifest(&*self.storage, &folder)? {
+            FoundManifest::Missing if !create::holds_a_run(&*self.storage, &folder)? => {
+                create::remove_leftovers(&*self.storage, &folder)?;
+                let files = create::prepare(&*self.storage, &folder, manifest, self.options)?;
+                self.prepared = Some(PreparedRun { storage: self.storage.clone(), folder, ready: Some((lock, files)) });
+            }
+            FoundManifest::Present(_) | FoundManifest::Missing | FoundManifest::Damaged(_) => {}
+        }
+        Ok(())
+    }
+
     pub(super) fn open_new(&mut self, manifest: RunManifest) -> Result<(), EventStoreError> {
         let folder = self.run_path(&manifest.instance_id, &manifest.run_id);
+        // What was prepared for another run is given up.
+        let prepared = self.prepared.take().filter(|run| run.folder == folder);
+        if let Some((lock, files)) = prepared.and_then(|mut run| run.ready.take()) {
+            let shared = create::create_prepared(self.storage.clone(), &folder, manifest, self.options, files)?;
+            return self.begin(shared, lock);
+        }
         let lock = create::enter(&*self.storage, &self.base_dir, &folder)?;
         match read_manifest(&*self.storage, &folder)? {
             FoundManifest::Present(found) => {
@@ -389,14 +437,18 @@ impl SegmentBackend {
             FoundManifest::Missing if !create::holds_a_run(&*self.storage, &folder)? => {
                 create::remove_leftovers(&*self.storage, &folder)?;
                 let shared = create::create(self.storage.clone(), &folder, manifest, self.options)?;
-                self.state = State::Live(Box::new(LiveRun::begin(shared, lock)?));
-                return Ok(());
+                return self.begin(shared, lock);
             }
             FoundManifest::Missing | FoundManifest::Damaged(_) => {}
         }
         let run = ClosedRun::recover(&self.storage, &folder, self.options, lock, Depth::Tail, &mut |_| {})?;
         self.state = State::Closed(Box::new(run));
         Err(EventStoreError::CrashedPredecessor)
+    }
+
+    fn begin(&mut self, shared: RunShared, lock: Lock) -> Result<(), EventStoreError> {
+        self.state = State::Live(Box::new(LiveRun::begin(shared, lock, &self.thread_hook)?));
+        Ok(())
     }
 
     pub(super) fn seal_live(&mut self, status: RunStatus) -> Result<(), EventStoreError> {

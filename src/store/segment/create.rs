@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::error::EventStoreError;
 use crate::format::file_name::{self, FileName};
+use crate::format::header_page::HeaderPage;
 use crate::format::manifest;
-use crate::format::salt::Uid;
+use crate::format::salt::{Stream, Uid};
 use crate::io::{Lock, Storage, create_dir_all_synced, replace_file};
 use crate::limits::OPENING_LEN_MAX;
 use crate::model::RunManifest;
@@ -126,6 +127,13 @@ fn parent_seal_root(storage: &dyn Storage, folder: &Path, manifest: &RunManifest
     }
 }
 
+/// The files of a run that does not exist yet: all that need much time, and none that says anything.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    uid: Uid,
+    spares: VecDeque<Spare>,
+}
+
 /// Makes the files of a new run in a folder that is locked and empty.
 ///
 /// # Errors
@@ -136,15 +144,56 @@ pub(crate) fn create(
     manifest: RunManifest,
     options: Options,
 ) -> Result<RunShared, EventStoreError> {
-    let manifest = normalise_manifest(manifest);
     let uid = Uid(storage.unique_id());
-    let parent = parent_seal_root(&*storage, folder, &manifest)?;
+    let identity = identify(&*storage, folder, uid, manifest, options)?;
+    let prepared = make_files(&*storage, folder, uid, options)?;
+    found(storage, folder, identity, prepared.spares, options)
+}
+
+/// Makes the files of a run that is founded later, in a folder that is locked and empty.
+///
+/// # Errors
+/// Those of [`create`].
+pub(crate) fn prepare(storage: &dyn Storage, folder: &Path, manifest: &RunManifest, options: Options) -> Result<Prepared, EventStoreError> {
+    let uid = Uid(storage.unique_id());
+    // Its parent may not be sealed yet, but that does not change the length.
+    check_opening_len(&manifest::encode_opening(&uid, &[0; 32], &normalise_manifest(manifest.clone()))?, options)?;
+    make_files(storage, folder, uid, options)
+}
+
+/// Makes a run of files that [`prepare`] made.
+///
+/// # Errors
+/// Those of [`create`].
+pub(crate) fn create_prepared(
+    storage: Arc<dyn Storage>,
+    folder: &Path,
+    manifest: RunManifest,
+    options: Options,
+    prepared: Prepared,
+) -> Result<RunShared, EventStoreError> {
+    let identity = identify(&*storage, folder, prepared.uid, manifest, options)?;
+    found(storage, folder, identity, prepared.spares, options)
+}
+
+/// What the run will say of itself, with the root of its parent if that is sealed.
+fn identify(
+    storage: &dyn Storage,
+    folder: &Path,
+    uid: Uid,
+    manifest: RunManifest,
+    options: Options,
+) -> Result<Arc<RunIdentity>, EventStoreError> {
+    let manifest = normalise_manifest(manifest);
+    let parent = parent_seal_root(storage, folder, &manifest)?;
     let opening = manifest::encode_opening(&uid, &parent, &manifest)?;
     check_opening_len(&opening, options)?;
     let opening =
         manifest::decode_opening::<RunManifest>(&opening).map_err(|error| error.into_error(&folder.join(file_name::MANIFEST), 0))?;
-    let identity = Arc::new(RunIdentity::from_opening(opening));
+    Ok(Arc::new(RunIdentity::from_opening(opening)))
+}
 
+fn make_files(storage: &dyn Storage, folder: &Path, uid: Uid, options: Options) -> Result<Prepared, EventStoreError> {
     let markers = folder.join(file_name::MARKERS);
     // An empty one was left by a creation that was cut off, and its name may not be durable.
     let _ = storage.remove_dir(&markers);
@@ -154,7 +203,20 @@ pub(crate) fn create(
         }
         _ => {}
     }
-    let spares = make_spares(&*storage, folder, &identity, options)?;
+    let page = |ordinal| HeaderPage { stream: Stream::Entries, uid, ordinal };
+    let made = (1..=options.spares).map(|ordinal| make_spare(storage, folder, page(ordinal), options.segment_len));
+    let spares = made.collect::<Result<_, _>>().map_err(|failure| failure.error)?;
+    Ok(Prepared { uid, spares })
+}
+
+/// Brings the run into being: behind its MANIFEST everything is there.
+fn found(
+    storage: Arc<dyn Storage>,
+    folder: &Path,
+    identity: Arc<RunIdentity>,
+    spares: VecDeque<Spare>,
+    options: Options,
+) -> Result<RunShared, EventStoreError> {
     let watermark = WatermarkFile::create(&*storage, folder, &identity, &identity.start())?;
     storage.sync_dir(folder).map_err(|error| EventStoreError::from_io("sync the folder", folder, &error))?;
     let contents = manifest::encode_manifest(&identity.opening, None)?;
@@ -173,9 +235,4 @@ fn check_opening_len(opening: &[u8], options: Options) -> Result<(), EventStoreE
         return Err(EventStoreError::LimitExceeded { what, maximum, found: opening.len() as u64 });
     }
     Ok(())
-}
-
-fn make_spares(storage: &dyn Storage, folder: &Path, identity: &RunIdentity, options: Options) -> Result<VecDeque<Spare>, EventStoreError> {
-    let made = (1..=options.spares).map(|ordinal| make_spare(storage, folder, identity.page(ordinal), options.segment_len));
-    made.collect::<Result<_, _>>().map_err(|failure| failure.error)
 }

@@ -8,13 +8,14 @@ use crate::format::chain::Position;
 use crate::format::frame::Kind;
 use crate::io::Lock;
 use crate::limits::BLOCK_LEN;
-use crate::model::{AppendEntry, RunStatus, SnapshotAnchor, UnixNanos};
+use crate::model::{AppendEntry, EntryHasher, RunStatus, SnapshotAnchor, ThreadHook, UnixNanos};
 use crate::seeded_bug::{SeededBug, unless};
 use crate::segment::active::ActiveSegment;
 use crate::segment::batch::{BatchBuffer, Claim, opening_frames};
 use crate::segment::index_build::IndexLists;
 use crate::segment::spare::Spare;
 use crate::segment::tip::{FIRST_FRAME, Tip};
+use crate::store::encoded_batch::EncodedBatch;
 use crate::store::reading::handles::{PendingIndex, ReadSegment};
 use crate::store::reading::segment_set::SegmentSet;
 use crate::store::rules;
@@ -35,6 +36,7 @@ pub(crate) struct LiveRun {
     /// The end of what is written; what is durable is in `shared`.
     written: Tip,
     batch: BatchBuffer,
+    hasher: EntryHasher,
     lists: IndexLists,
     sealed: bool,
     _lock: Lock,
@@ -42,10 +44,10 @@ pub(crate) struct LiveRun {
 
 impl LiveRun {
     /// Begins to write a run whose files were just made.
-    pub(crate) fn begin(shared: RunShared, lock: Lock) -> Result<Self, EventStoreError> {
+    pub(crate) fn begin(shared: RunShared, lock: Lock, hook: &ThreadHook) -> Result<Self, EventStoreError> {
         let shared = Arc::new(shared);
         let threads = match shared.options.background {
-            BackgroundMode::Threads => Some(Threads::start(&shared)?),
+            BackgroundMode::Threads => Some(Threads::start(&shared, hook)?),
             BackgroundMode::Manual => None,
         };
         let options = shared.options;
@@ -63,6 +65,7 @@ impl LiveRun {
             set: Arc::new(set),
             active: None,
             batch: BatchBuffer::default(),
+            hasher: EntryHasher::default(),
             lists: IndexLists::new(options.index_spacing),
             sealed: false,
             _lock: lock,
@@ -96,6 +99,25 @@ impl LiveRun {
             self.batch.push_entry(entry);
         }
         self.commit()?;
+        Ok(self.high_watermark())
+    }
+
+    /// Appends a batch that was laid out elsewhere and returns the high-watermark behind it.
+    pub(crate) fn append_encoded(&mut self, batch: &mut EncodedBatch) -> Result<u64, EventStoreError> {
+        self.shared.latch.check()?;
+        if batch.is_empty() {
+            return Ok(self.high_watermark());
+        }
+        let (last, first) = (self.written.state.seq, batch.first_seq());
+        if last.checked_add(1) != Some(first) {
+            return Err(EventStoreError::OutOfOrder { high_watermark: last, seq: first });
+        }
+        batch.buffer.stamp_hashes(first, &mut self.hasher);
+        // The batch's own buffer is what is stamped and written; afterwards both have their memory back.
+        std::mem::swap(&mut self.batch, &mut batch.buffer);
+        let committed = self.commit();
+        std::mem::swap(&mut self.batch, &mut batch.buffer);
+        committed?;
         Ok(self.high_watermark())
     }
 

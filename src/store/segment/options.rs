@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
 use crate::limits;
+use crate::model::ThreadHook;
 use crate::segment::sync_path::SyncPath;
 use crate::store::reading::segment_source::ReadPath;
 use crate::store::segment::backend::SegmentBackend;
@@ -120,11 +121,12 @@ pub struct SegmentBackendBuilder {
     base_dir: PathBuf,
     options: Options,
     storage: Arc<dyn Storage>,
+    thread_hook: ThreadHook,
 }
 
 impl SegmentBackendBuilder {
     pub(crate) fn new(base_dir: PathBuf) -> Self {
-        Self { base_dir, options: Options::default(), storage: Arc::new(OsStorage) }
+        Self { base_dir, options: Options::default(), storage: Arc::new(OsStorage), thread_hook: ThreadHook::default() }
     }
 
     /// The length of a segment in bytes: 16 KiB to 4 GiB in steps of 4096, by default 64 MiB.
@@ -191,6 +193,12 @@ impl SegmentBackendBuilder {
         self
     }
 
+    /// What is called first on each thread of the store, with the thread's name; by default nothing.
+    pub fn thread_hook(mut self, hook: ThreadHook) -> Self {
+        self.thread_hook = hook;
+        self
+    }
+
     /// Checks every option against its bounds.
     ///
     /// # Errors
@@ -205,7 +213,7 @@ impl SegmentBackendBuilder {
     /// As [`SegmentBackendBuilder::validate`].
     pub fn build(self) -> Result<SegmentBackend, EventStoreError> {
         self.validate()?;
-        Ok(SegmentBackend::with_options(self.base_dir, self.options, self.storage))
+        Ok(SegmentBackend::with_options(self.base_dir, self.options, self.storage).with_thread_hook(self.thread_hook))
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::EventStoreError;
 use crate::limits::{WATERMARK_IDLE, WATERMARK_SYNC_EVERY, WATERMARK_WRITE_EVERY};
+use crate::model::ThreadHook;
 use crate::store::segment::background::BackgroundStep;
 use crate::store::segment::background::shared::{RunShared, lock};
 use crate::store::segment::options::Durability;
@@ -31,16 +32,21 @@ impl Threads {
     ///
     /// # Errors
     /// Where the operating system gives no thread.
-    pub(crate) fn start(shared: &Arc<RunShared>) -> Result<Self, EventStoreError> {
+    pub(crate) fn start(shared: &Arc<RunShared>, hook: &ThreadHook) -> Result<Self, EventStoreError> {
         let mut threads = Self { shared: shared.clone(), handles: Vec::new() };
-        threads.spawn("tapelog-prepare", prepare)?;
-        threads.spawn("tapelog-witness", witness)?;
+        threads.spawn("tapelog-prepare", hook, prepare)?;
+        threads.spawn("tapelog-witness", hook, witness)?;
         Ok(threads)
     }
 
-    fn spawn(&mut self, name: &str, body: fn(&RunShared)) -> Result<(), EventStoreError> {
-        let shared = self.shared.clone();
-        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || body(&shared));
+    fn spawn(&mut self, name: &'static str, hook: &ThreadHook, body: fn(&RunShared)) -> Result<(), EventStoreError> {
+        let (shared, hook) = (self.shared.clone(), hook.clone());
+        let run = move || {
+            let _farewell = Farewell(&shared);
+            hook.run(name);
+            body(&shared);
+        };
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
         let handle = spawned.map_err(|error| EventStoreError::from_io("start a thread for", &self.shared.folder, &error))?;
         self.handles.push(handle);
         Ok(())
@@ -82,7 +88,6 @@ impl Drop for Farewell<'_> {
 
 /// Makes spares and indexes until it is stopped.
 fn prepare(shared: &RunShared) {
-    let _farewell = Farewell(shared);
     loop {
         match shared.run(BackgroundStep::MakeSpare) {
             Ok(true) => continue,
@@ -109,7 +114,6 @@ fn prepare(shared: &RunShared) {
 
 /// Keeps WATERMARK up to date, and syncs a buffered run, until it is stopped.
 fn witness(shared: &RunShared) {
-    let _farewell = Farewell(shared);
     let sync_every = match shared.options.durability {
         Durability::Buffered { sync_every } => Some(sync_every),
         Durability::Synced => None,
