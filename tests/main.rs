@@ -9,6 +9,7 @@
 )]
 
 mod damaged_files;
+mod entry_writer;
 mod failing_disk;
 mod format_document;
 mod killed_writer;

@@ -7,3 +7,4 @@ pub mod folders;
 #[allow(dead_code, reason = "the tests in the library use another part of it")]
 pub mod format_text;
 pub mod log;
+pub mod scripted_store;

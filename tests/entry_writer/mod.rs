@@ -1,0 +1,13 @@
+//! The entry writer over the public interface: order, acknowledgement, requests, and how it ends.
+
+mod allocation;
+mod bench;
+mod close;
+mod durable;
+mod halt;
+mod limits;
+mod order;
+mod requests;
+mod rotation;
+mod stall;
+mod stores;
