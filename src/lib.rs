@@ -67,7 +67,11 @@ pub mod verify;
 pub mod writer;
 
 pub use error::{Corruption, EventStoreError};
-pub use lifecycle::{PlannedRecovery, RecoveredRun, RecoveryOutcome, RecoverySweep, SweepProgress, UnreadableRun, recover_predecessors};
+pub use lifecycle::{
+    Lifecycle, LifecycleBuilder, LowSpace, PlannedRecovery, RUN_ENDED_PAYLOAD_TYPE, RUN_ENDED_TOPIC, RUN_STARTED_PAYLOAD_TYPE,
+    RUN_STARTED_TOPIC, RecoveredRun, RecoveryOutcome, RecoverySweep, RestorePlan, RotationPolicy, RunSession, SnapshotAnchorer,
+    SnapshotOfRun, SweepDepth, SweepProgress, UnreadableRun, recover_predecessors, registered_components,
+};
 pub use model::{
     AppendEntry, Clock, DataClass, DataCursorSnapshot, DraftRef, EntryDraft, EntryHash, EventStoreEntry, Headers, HiFiMarker, IndexKey,
     IndexKind, ManualClock, MarkerGap, MarkerGapReason, MarkerManifest, PayloadType, RegisteredComponents, RunId, RunManifest, RunStatus,

@@ -99,6 +99,20 @@ pub const HALT_THRESHOLD_MAX: Duration = Duration::from_hours(24);
 pub const HALT_THRESHOLD_DEFAULT: Duration = Duration::from_millis(250);
 /// Longest time that a writer looks for messages before it sleeps.
 pub const SPIN_MAX: Duration = Duration::from_secs(1);
+/// Least number of bytes after which a run is ended to go on in another.
+pub const ROTATION_LEN_MIN: u64 = 64 << 10;
+/// Least age at which a run is ended to go on in another.
+pub const ROTATION_AGE_MIN: Duration = Duration::from_secs(1);
+/// How long a session rests before it tries again to end a run that could not be ended.
+pub const ROTATION_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often a session looks whether its run has come to its end.
+pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(50);
+/// How often a session looks at the space that is left.
+pub const SPACE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Default of the time in which the first entry of a run has to be durable.
+pub const RUN_STARTED_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// How long the end of a session waits for its run to be sealed.
+pub const SEAL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long at most a writer that has nothing to write goes without asking the store what became durable meanwhile.
 pub const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(1);
 

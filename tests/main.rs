@@ -13,6 +13,7 @@ mod entry_writer;
 mod failing_disk;
 mod format_document;
 mod killed_writer;
+mod lifecycle;
 mod model_equivalence;
 mod reading;
 mod rooms;

@@ -120,6 +120,16 @@ pub trait Storage: Send + Sync + Debug {
         *uuid::Uuid::new_v4().as_bytes()
     }
 
+    /// The bytes that can still be written to the file system of `folder`, which need not exist yet; as many as there
+    /// are numbers for where that is not known.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn space_available(&self, folder: &Path) -> io::Result<u64> {
+        let _ = folder;
+        Ok(u64::MAX)
+    }
+
     /// Whether a writer holds the lock of a folder, learned without taking the writer's lock and
     /// without refusing it to anybody.
     ///

@@ -88,6 +88,13 @@ impl Storage for OsStorage {
         lock::take(path)
     }
 
+    fn space_available(&self, folder: &Path) -> io::Result<u64> {
+        // A folder that is not there yet will be on the file system of the first one above it that is.
+        let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+        let found = rustix::fs::statvfs(there)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn lock_state(&self, path: &Path) -> io::Result<LockState> {
         lock::look(path)
     }

@@ -4,15 +4,23 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::entries::{is_run_ended, next_run};
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
 use crate::model::{RunId, RunManifest, RunStatus};
+use crate::observe;
 use crate::store::{Depth, EventStore, RecoveryReport, RunListing, SegmentBackend};
 
-/// The topic of the entry by which a session ends.
-pub(crate) const RUN_ENDED_TOPIC: &str = "run.lifecycle.RunEnded";
-/// The payload type of the entry by which a session ends.
-pub(crate) const RUN_ENDED_PAYLOAD_TYPE: &str = "RunEnded";
+/// How much of a run that was left running a sweep reads before it seals it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SweepDepth {
+    /// All of it, with every hash: whatever is damaged in it is found.
+    #[default]
+    Full,
+    /// What was written since the newest witness, and one look at each segment: a matter of milliseconds, however
+    /// long the run is. What lies before was durable; whether it still is whole is found out when it is read or verified.
+    Tail,
+}
 
 /// A run that the sweep sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub struct RecoveryOutcome {
     /// The runs that were sealed, by `start_ts_init`.
     pub recovered: Vec<RecoveredRun>,
     /// The run from which a new one goes on: the last that was sealed as `CrashedRecovered`.
+    ///
+    /// Where none was: the newest run, if its session ended it to go on in another one and came no further.
     pub parent_run_id: Option<RunId>,
     /// The runs that another process is writing. They are left alone.
     pub live: Vec<RunId>,
@@ -79,7 +89,7 @@ pub fn recover_predecessors(base_dir: &Path, instance_id: &str) -> Result<Recove
 
 /// A sweep over the runs of an instance.
 ///
-/// Each run that was left running is read from its first byte to its last, with every hash. It is
+/// Each run that was left running is read, by default from its first byte to its last, with every hash. It is
 /// sealed as `Ended` if its last entry is the one by which a session ends, as `CrashedRecovered` if
 /// it is clean otherwise, and as `Quarantined` if anything acknowledged is damaged. A run whose
 /// lock is held is live and left alone.
@@ -87,6 +97,7 @@ pub struct RecoverySweep<'a> {
     base_dir: PathBuf,
     instance_id: String,
     storage: Arc<dyn Storage>,
+    depth: SweepDepth,
     progress: Box<dyn FnMut(SweepProgress<'_>) + 'a>,
 }
 
@@ -104,7 +115,13 @@ fn is_sealed(listing: &RunListing) -> bool {
 impl<'a> RecoverySweep<'a> {
     /// A sweep over the runs in `<base_dir>/<instance_id>`.
     pub fn new(base_dir: impl Into<PathBuf>, instance_id: &str) -> Self {
-        Self { base_dir: base_dir.into(), instance_id: instance_id.to_owned(), storage: Arc::new(OsStorage), progress: Box::new(|_| {}) }
+        Self {
+            base_dir: base_dir.into(),
+            instance_id: instance_id.to_owned(),
+            storage: Arc::new(OsStorage),
+            depth: SweepDepth::default(),
+            progress: Box::new(|_| {}),
+        }
     }
 
     /// Reads and seals over `storage` instead of the operating system's files.
@@ -116,6 +133,13 @@ impl<'a> RecoverySweep<'a> {
 
     fn store(&self) -> Result<SegmentBackend, EventStoreError> {
         SegmentBackend::builder(&self.base_dir).storage(self.storage.clone()).build()
+    }
+
+    /// How much is read; by default everything.
+    #[must_use]
+    pub fn depth(mut self, depth: SweepDepth) -> Self {
+        self.depth = depth;
+        self
     }
 
     /// Calls `progress` while runs are read, after every batch.
@@ -141,32 +165,38 @@ impl<'a> RecoverySweep<'a> {
         Ok(planned)
     }
 
-    /// Seals every run that was left running.
+    /// Seals every run that was left running. Files of a run that was prepared and never began are removed.
     ///
     /// # Errors
     /// As [`recover_predecessors`].
     pub fn apply(mut self) -> Result<RecoveryOutcome, EventStoreError> {
         let mut outcome = RecoveryOutcome::default();
-        for listing in self.listings()? {
-            if is_sealed(&listing) {
+        self.store()?.remove_unfounded(&self.instance_id)?;
+        let listings = self.listings()?;
+        for listing in &listings {
+            if is_sealed(listing) {
                 self.confirm_seal(listing, &mut outcome)?;
                 continue;
             }
             if listing.live {
-                outcome.live.push(listing.run_id);
+                outcome.live.push(listing.run_id.clone());
                 continue;
             }
-            match self.recover(&listing) {
+            match self.recover(listing) {
                 Ok(status) => {
+                    observe::run_recovered(&listing.run_id, &status);
                     if status == RunStatus::CrashedRecovered {
                         outcome.parent_run_id = Some(listing.run_id.clone());
                     }
-                    outcome.recovered.push(RecoveredRun { run_id: listing.run_id, status });
+                    outcome.recovered.push(RecoveredRun { run_id: listing.run_id.clone(), status });
                 }
                 // Somebody began to write it between the look and the lock.
-                Err(EventStoreError::Locked { .. }) => outcome.live.push(listing.run_id),
-                Err(error) => outcome.unreadable.push(UnreadableRun { run_id: listing.run_id, error }),
+                Err(EventStoreError::Locked { .. }) => outcome.live.push(listing.run_id.clone()),
+                Err(error) => outcome.unreadable.push(UnreadableRun { run_id: listing.run_id.clone(), error }),
             }
+        }
+        if outcome.parent_run_id.is_none() {
+            outcome.parent_run_id = self.broken_off(&listings);
         }
         Ok(outcome)
     }
@@ -175,10 +205,23 @@ impl<'a> RecoverySweep<'a> {
         self.store()?.runs_of(&self.instance_id)
     }
 
+    /// The newest run, if its session ended it to go on in another one that never began: nothing is lost, and nothing
+    /// was closed, so that a new run goes on from it. What cannot be read is told when the run is.
+    fn broken_off(&self, listings: &[RunListing]) -> Option<RunId> {
+        let newest = listings.iter().rfind(|listing| listing.manifest.is_ok()).filter(|newest| !newest.live)?;
+        let store = self.store().ok()?.into_read_only(&newest.path).ok()?;
+        if store.manifest().ok()?.status != RunStatus::Ended {
+            return None;
+        }
+        let last = store.scan_seq(store.high_watermark().ok()?).ok()??;
+        let next = next_run(&last)?;
+        listings.iter().all(|listing| listing.run_id != next).then(|| newest.run_id.clone())
+    }
+
     /// A seal that was cut off at its very end is brought to it, so that no loss of power takes it back.
-    fn confirm_seal(&self, listing: RunListing, outcome: &mut RecoveryOutcome) -> Result<(), EventStoreError> {
+    fn confirm_seal(&self, listing: &RunListing, outcome: &mut RecoveryOutcome) -> Result<(), EventStoreError> {
         if let Err(error) = self.store()?.confirm_seal(&listing.path) {
-            outcome.unreadable.push(UnreadableRun { run_id: listing.run_id, error });
+            outcome.unreadable.push(UnreadableRun { run_id: listing.run_id.clone(), error });
         }
         Ok(())
     }
@@ -190,7 +233,11 @@ impl<'a> RecoverySweep<'a> {
         let mut store = self.store()?;
         let Self { progress, .. } = self;
         let mut told = |bytes_done| progress(SweepProgress { run_id: &listing.run_id, bytes_done, bytes_total: listing.bytes });
-        store.recover_run(&listing.path, Depth::FullWithHashes, &mut told)?;
+        let depth = match self.depth {
+            SweepDepth::Full => Depth::FullWithHashes,
+            SweepDepth::Tail => Depth::Tail,
+        };
+        store.recover_run(&listing.path, depth, &mut told)?;
         let status = status_of(&store)?;
         store.seal(status)?;
         Ok(status)
@@ -218,6 +265,6 @@ fn status_of(store: &SegmentBackend) -> Result<RunStatus, EventStoreError> {
         0 => None,
         last => store.scan_seq(last)?,
     };
-    let ended = last.is_some_and(|entry| entry.topic.as_str() == RUN_ENDED_TOPIC && entry.payload_type.as_str() == RUN_ENDED_PAYLOAD_TYPE);
+    let ended = last.as_ref().is_some_and(is_run_ended);
     Ok(if ended { RunStatus::Ended } else { RunStatus::CrashedRecovered })
 }

@@ -116,6 +116,13 @@ pub struct RunManifest {
     pub status: RunStatus,
 }
 
+impl Default for RunManifest {
+    /// The manifest of a run of which nothing is known, its ids neither.
+    fn default() -> Self {
+        Self::new("", "")
+    }
+}
+
 impl RunManifest {
     /// The manifest of a run of which nothing is known but its two ids; fill in what applies.
     #[must_use]

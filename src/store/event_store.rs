@@ -92,6 +92,13 @@ pub trait EventStore: Send {
         Ok(())
     }
 
+    /// The largest batch, in bytes as it lies on disk, that the store takes at its usual cost; larger ones are taken too.
+    ///
+    /// Provided: there is no such bound.
+    fn batch_len_preferred(&self) -> u64 {
+        u64::MAX
+    }
+
     /// How often an append had to wait for a file that was not prepared yet; 0 where nothing is prepared.
     fn spares_missed(&self) -> u64 {
         0

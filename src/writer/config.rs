@@ -54,7 +54,7 @@ pub struct WriterConfig {
     /// How many entries go into one batch at most: 1 to 1,048,576, by default 4,096.
     pub max_batch_entries: usize,
     /// How many bytes they may take: 4 KiB to 16 MiB, by default 256 KiB. An entry that is larger by itself is a batch
-    /// of its own.
+    /// of its own. A store may ask for smaller batches: a segment holds at least two.
     pub max_batch_len: u64,
     /// How long a batch that is not full waits for more: up to a minute, by default not at all. Batches grow by
     /// themselves while the disk is busy; waiting makes them larger, and every entry later.

@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::submit_error::{SubmitError, TrySubmitError, WaitError};
 use super::sync::{Mutex, lock, thread};
 use crate::error::EventStoreError;
+use crate::limits::WRITER_BATCH_LEN_MIN;
 use crate::model::{Clock, Draft, DraftRef, EntryDraft, RunId, SnapshotAnchor};
 use crate::observe;
 use crate::store::{EventStore, rules};
@@ -66,6 +67,8 @@ impl EventStoreWriter {
         config: WriterConfig,
     ) -> Result<Self, EventStoreError> {
         config.validate()?;
+        let batch_len = config.max_batch_len.min(backend.batch_len_preferred().max(WRITER_BATCH_LEN_MIN));
+        let config = WriterConfig { max_batch_len: batch_len, ..config };
         let high_watermark = backend.high_watermark()?;
         let run_id = backend.manifest()?.run_id;
         let shared = Arc::new(Shared {

@@ -1,7 +1,7 @@
 //! The entry writer over the public interface: order, acknowledgement, requests, and how it ends.
 
 mod allocation;
-mod bench;
+pub mod bench;
 mod close;
 mod durable;
 mod halt;

@@ -84,10 +84,7 @@ fn what_comes_while_the_store_is_busy_is_one_batch() {
 
 #[test]
 fn batches_keep_within_their_bounds() {
-    for config in [
-        WriterConfig { max_batch_entries: 7, ..patient() },
-        WriterConfig { max_batch_len: 4 << 10, ..patient() },
-    ] {
+    for config in [WriterConfig { max_batch_entries: 7, ..patient() }, WriterConfig { max_batch_len: 4 << 10, ..patient() }] {
         let most = if config.max_batch_entries == 7 { 7 } else { 4096 / 170 };
         let (script, halts) = (Script::default(), Halts::default());
         let writer = writer_with(&script, &halts, config);

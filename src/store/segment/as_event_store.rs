@@ -61,6 +61,10 @@ impl EventStore for SegmentBackend {
         self.prepare_new(manifest)
     }
 
+    fn batch_len_preferred(&self) -> u64 {
+        self.batch_len_in_segment()
+    }
+
     fn spares_missed(&self) -> u64 {
         self.stats().spares_missed
     }

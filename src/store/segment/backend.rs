@@ -9,6 +9,7 @@ use crate::format::manifest::{ManifestFile, SealState};
 use crate::io::{Lock, LockState, OsStorage, Storage};
 use crate::model::{RunManifest, RunStatus, ThreadHook, validate_id};
 use crate::seeded_bug::{SeededBug, unless};
+use crate::segment::tip::FIRST_FRAME;
 use crate::store::reading::segment_source::ReadPath;
 use crate::store::recovery::judge::Depth;
 use crate::store::recovery::outcome::RecoveryReport;
@@ -279,6 +280,12 @@ impl SegmentBackend {
         listing::scan_runs(&*self.storage, &self.run_dir(instance_id))
     }
 
+    /// Removes what is left of runs of an instance that never began.
+    pub(crate) fn remove_unfounded(&self, instance_id: &str) -> Result<(), EventStoreError> {
+        validate_id("instance id", instance_id)?;
+        listing::remove_unfounded(&*self.storage, &self.run_dir(instance_id))
+    }
+
     /// Whether a process holds the lock of the run in a folder, and so is writing or recovering it.
     ///
     /// # Errors
@@ -350,6 +357,11 @@ impl SegmentBackend {
             State::Live(run) => run.shared.run(step),
             State::Empty | State::Closed(_) => Ok(false),
         }
+    }
+
+    /// The bytes of a batch that leaves room for another one in a segment.
+    pub(super) fn batch_len_in_segment(&self) -> u64 {
+        (self.options.segment_len - FIRST_FRAME) / 2
     }
 
     /// What this store reads and writes files with.

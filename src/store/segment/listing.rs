@@ -9,7 +9,7 @@ use crate::io::{LockState, Storage};
 use crate::model::{RunId, RunManifest, validate_id};
 use crate::store::run_files::{FoundManifest, check_folder_name, read_manifest};
 use crate::store::segment::closed::{identify, sealed_manifest};
-use crate::store::segment::create::holds_a_run;
+use crate::store::segment::create::{self, holds_a_run};
 
 /// One run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,33 @@ pub(crate) fn scan_runs(storage: &dyn Storage, instance_dir: &Path) -> Result<Ve
         key(left).cmp(&key(right)).then_with(|| left.run_id.cmp(&right.run_id))
     });
     Ok(listings)
+}
+
+/// Removes what creations left behind in folders that hold no run, as far as that works: a run that was prepared and
+/// never began has segments of its full length.
+///
+/// # Errors
+/// As [`scan_runs`].
+pub(crate) fn remove_unfounded(storage: &dyn Storage, instance_dir: &Path) -> Result<(), EventStoreError> {
+    let entries = match storage.list(instance_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(EventStoreError::from_io("list", instance_dir, &error)),
+    };
+    for entry in entries.into_iter().filter(|entry| entry.is_dir && validate_id("run id", &entry.name).is_ok()) {
+        let folder = instance_dir.join(&entry.name);
+        let files = storage.list(&folder).unwrap_or_default();
+        let is_file = |parsed: FileName| files.iter().any(|file| !file.is_dir && FileName::parse(&file.name) == parsed);
+        // Only what a writer made: it took the lock before it made anything else.
+        if is_file(FileName::Manifest) || !is_file(FileName::Lock) || files.len() <= 2 {
+            continue;
+        }
+        let Ok(_lock) = create::lock(storage, &folder) else { continue };
+        if matches!(read_manifest(storage, &folder), Ok(FoundManifest::Missing)) && !create::holds_a_run(storage, &folder).unwrap_or(true) {
+            let _ = create::remove_leftovers(storage, &folder);
+        }
+    }
+    Ok(())
 }
 
 /// One run; `None` where the folder holds no run: a creation that was cut off, or nothing of ours.
