@@ -21,6 +21,8 @@ mod receipt;
 mod reply;
 mod request;
 mod shared;
+#[cfg(all(test, tapelog_shuttle))]
+mod shuttle_tests;
 mod submit_error;
 mod sync;
 
