@@ -1,10 +1,10 @@
 //! Opening a run to look at it.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use tapelog::{EventStoreError, ReadPath, ReaderOptions, RecoveredState, RecoveryReport, RunReader, SegmentBackend, Visibility};
 
+use crate::folder::holds_run;
 use crate::output::tell;
 
 /// How runs are read: without maps, so that a file that another process cuts short is an error and no signal.
@@ -50,14 +50,4 @@ pub fn check_run_folder(path: &Path) -> Result<(), EventStoreError> {
         return Ok(());
     }
     Err(EventStoreError::Backend(format!("{}: there is no run in this folder", path.display())))
-}
-
-/// Whether there is a run in the folder at `path`, or what is left of one.
-///
-/// # Errors
-///
-/// When the folder cannot be listed.
-pub fn holds_run(path: &Path) -> std::io::Result<bool> {
-    let of_a_run = |name: &OsStr| name == "MANIFEST" || Path::new(name).extension() == Some(OsStr::new("seg"));
-    Ok(std::fs::read_dir(path)?.flatten().any(|file| of_a_run(&file.file_name())))
 }
