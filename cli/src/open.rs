@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tapelog::{EventStoreError, ReadPath, ReaderOptions, RecoveredState, RecoveryReport, RunReader, SegmentBackend, Visibility};
 
+use crate::exit::Verdict;
 use crate::folder::holds_run;
 use crate::output::tell;
 
@@ -33,11 +34,18 @@ pub fn open_store(path: &Path) -> Result<SegmentBackend, EventStoreError> {
     SegmentBackend::open_read_only(path)
 }
 
-/// Tells what was found of a run that did not end as it should.
-pub fn tell_state(report: Option<&RecoveryReport>) {
+/// Tells what was found of a run that did not end as it should, and what that makes of the end.
+pub fn tell_state(report: Option<&RecoveryReport>) -> Verdict {
     if let Some(report) = report.filter(|report| !matches!(report.state, RecoveredState::Sealed | RecoveredState::Clean)) {
         tell(report);
     }
+    verdict_of(report)
+}
+
+/// What the state of a run makes of the end: damage to what was acknowledged is corruption, a torn tail is none.
+pub fn verdict_of(report: Option<&RecoveryReport>) -> Verdict {
+    let is_damaged = report.is_some_and(|report| report.state == RecoveredState::AcknowledgedDamage);
+    if is_damaged { Verdict::Corrupt } else { Verdict::Done }
 }
 
 /// A folder that holds no run is a mistake in the arguments, and no damage.

@@ -17,8 +17,8 @@ use crate::printer::Printer;
 /// Show the entries of a run.
 ///
 /// Of a run that is not sealed, what is proven durable is shown. Text shows number, `ts_init`, topic, payload
-/// type and payload; JSON shows every field, one entry a line. A damaged entry is reported and passed over; the exit
-/// code is 1 then.
+/// type and payload; JSON shows every field, one entry a line. Damage is reported, and a damaged entry passed over; the
+/// exit code is 1 then.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENTRY_FIELDS)]
 pub struct Arguments {
@@ -56,16 +56,14 @@ struct Part {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let view = arguments.view.view(Output::is_terminal())?;
     let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
-    for part in &parts {
-        tell_state(part.reader.recovery());
-    }
+    let states = parts.iter().map(|part| tell_state(part.reader.recovery())).fold(Verdict::Done, Verdict::max);
     let mut printer = Printer::new(&arguments.filter, &[], view);
     let verdict = match &arguments.key {
         Some(key) => show_key(arguments, key, &parts, &mut printer)?,
         None => show(arguments, parts, &mut printer)?,
     };
     printer.finish()?;
-    Ok(verdict)
+    Ok(verdict.max(states))
 }
 
 fn part(arguments: &Arguments) -> Result<Part, Failure> {

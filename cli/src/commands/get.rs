@@ -17,7 +17,7 @@ use crate::output::{ENTRY_FIELDS, Output, ViewArguments, write_one_entry};
 ///
 /// Text has a line for each field; JSON is one object.
 ///
-/// Exit code: 0 shown, 1 the entry is damaged, 2 there is no such entry, or something could not be done.
+/// Exit code: 0 shown, 1 the entry or something acknowledged of its run is damaged, 2 there is no such entry, or something could not be done.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENTRY_FIELDS)]
 pub struct Arguments {
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let fail = |error: EventStoreError| Failure::at(run, &error);
     let view = view.view(Output::is_terminal())?;
     let reader = open_reader(run, *written).map_err(fail)?;
-    tell_state(reader.recovery());
+    let verdict = tell_state(reader.recovery());
     let seq = match (key, seq) {
         (Some(key), _) => seq_of_key(&reader, run, key)?,
         (None, seq) => seq.unwrap_or_default(),
@@ -58,5 +58,5 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     };
     written?;
     output.finish()?;
-    Ok(Verdict::Done)
+    Ok(verdict)
 }
