@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
-use tapelog::{Check, EventStoreError, IndexKey, RunChain, RunReader, ScanDirection};
+use tapelog::{Check, EventStoreError, RunChain, RunReader, ScanDirection};
 
 use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
-use crate::filter::{Filter, parse_key};
+use crate::filter::Filter;
 use crate::find;
 use crate::open::{check_run_folder, open_reader, reader_options, tell_state};
 use crate::output::{ENTRY_FIELDS, Output, ViewArguments, tell};
@@ -29,17 +29,11 @@ pub struct Arguments {
     #[arg(long)]
     chain: bool,
     /// Show the last entry first
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long)]
     reverse: bool,
     /// Show everything whole that is written, though a loss of power may yet take it back
     #[arg(long)]
     written: bool,
-    /// Only the first entry that brought this key: `client_order_id=VALUE` or `venue_order_id=VALUE`
-    #[arg(
-        long, value_name = "KIND=VALUE", value_parser = parse_key, conflicts_with_all = ["from", "to", "limit"],
-        help_heading = "Which entries"
-    )]
-    key: Option<IndexKey>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -57,11 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let view = arguments.view.view(Output::is_terminal())?;
     let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
     let states = parts.iter().map(|part| tell_state(part.reader.recovery())).fold(Verdict::Done, Verdict::max);
-    let mut printer = Printer::new(&arguments.filter, &[], view);
-    let verdict = match &arguments.key {
-        Some(key) => show_key(arguments, key, &parts, &mut printer)?,
-        None => show(arguments, parts, &mut printer)?,
-    };
+    tell_unknown_keys(arguments, &parts);
+    let mut printer = Printer::new(&arguments.filter, view);
+    let verdict = show(arguments, parts, &mut printer)?;
     printer.finish()?;
     Ok(verdict.max(states))
 }
@@ -115,18 +107,11 @@ fn show(arguments: &Arguments, mut parts: Vec<Part>, printer: &mut Printer<'_>) 
     Ok(verdict)
 }
 
-/// Shows the first entry of all parts that brought `key`.
-fn show_key(arguments: &Arguments, key: &IndexKey, parts: &[Part], printer: &mut Printer<'_>) -> Result<Verdict, Failure> {
-    for part in parts {
-        let folder = part.reader.folder();
-        let fail = |error: EventStoreError| Failure::at(&folder, &error);
-        if let Some(seq) = part.reader.lookup(key.kind, &key.key).map_err(fail)? {
-            let visited = part.reader.visit(seq..=seq, ScanDirection::Forward, Check::Full, |entry| {
-                printer.show(&Entry { run_id: part.run_id.as_deref(), ..Entry::from(&entry) })
-            });
-            visited.map_err(fail)?.unwrap_or(Ok(()))?;
-            return Ok(Verdict::Done);
+/// A key that no entry brought may be misspelt. Where a look fails, whoever reads the entries meets the damage.
+fn tell_unknown_keys(arguments: &Arguments, parts: &[Part]) {
+    for key in &arguments.filter.keys {
+        if parts.iter().all(|part| part.reader.lookup(key.kind, &key.key) == Ok(None)) {
+            tell(find::no_entry_has(&arguments.run, key).message);
         }
     }
-    Err(find::no_entry_has(&arguments.run, key))
 }

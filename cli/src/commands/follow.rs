@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use tapelog::{ChainFollower, Check, EventStoreError, FollowOptions, IndexKey, Progress, RunReader, Visibility};
+use tapelog::{ChainFollower, Check, EventStoreError, FollowOptions, Progress, RunReader, Visibility};
 
 use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
-use crate::filter::{Filter, parse_key};
+use crate::filter::Filter;
 use crate::folder;
 use crate::follow::instance::Instance;
 use crate::follow::notes::Notes;
@@ -51,10 +51,6 @@ pub struct Arguments {
     /// Show everything whole that is written, though a loss of power may yet take it back
     #[arg(long)]
     written: bool,
-    /// Only entries that bring this key: `client_order_id=VALUE` or `venue_order_id=VALUE`. Given more than once, one of
-    /// them
-    #[arg(long = "key", value_name = "KIND=VALUE", value_parser = parse_key, help_heading = "Which entries")]
-    keys: Vec<IndexKey>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -71,7 +67,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let view = arguments.view.view(Output::is_terminal())?;
     let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
-    let mut printer = Printer::new(&arguments.filter, &arguments.keys, view);
+    let mut printer = Printer::new(&arguments.filter, view);
     let Some((folder, mut instance)) = run_to_follow(&arguments.path, &stop, &mut printer)? else { return Ok(Verdict::Done) };
     let fail = |error: EventStoreError| Failure::at(&folder, &error);
     let from = arguments.filter.from.max(first_of_last(&folder, arguments).map_err(fail)?);

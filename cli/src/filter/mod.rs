@@ -5,7 +5,7 @@ mod pattern;
 
 use clap::Args;
 use glob::Pattern;
-use tapelog::UnixNanos;
+use tapelog::{IndexKey, UnixNanos};
 use uuid::Uuid;
 
 pub use key::parse_key;
@@ -37,6 +37,10 @@ pub struct Filter {
     /// Only entries of a payload type that GLOB matches. Given more than once, one of the globs has to match
     #[arg(long = "type", value_name = "GLOB", value_parser = parse_pattern)]
     pub payload_types: Vec<Pattern>,
+    /// Only entries that bring this key: `client_order_id=VALUE` or `venue_order_id=VALUE`. Given more than once, one of
+    /// them
+    #[arg(long = "key", value_name = "KIND=VALUE", value_parser = parse_key)]
+    pub keys: Vec<IndexKey>,
     /// Only entries with this `correlation_id`
     #[arg(long, value_name = "UUID", value_parser = parse_uuid)]
     pub correlation: Option<Uuid>,
@@ -55,6 +59,7 @@ impl Filter {
             && self.since.is_none_or(|since| entry.ts_init >= since)
             && self.until.is_none_or(|until| entry.ts_init <= until)
             && self.correlation.is_none_or(|id| entry.headers.correlation_id == Some(id))
+            && (self.keys.is_empty() || entry.keys.bring_one_of(&self.keys))
             && any_matches(&self.topics, entry.topic)
             && any_matches(&self.payload_types, entry.payload_type)
     }
