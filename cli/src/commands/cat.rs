@@ -48,6 +48,7 @@ struct Part {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    arguments.filter.check()?;
     let view = arguments.view.view(Output::is_terminal())?;
     let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
     let states = parts.iter().map(|part| tell_state(part.reader.recovery())).fold(Verdict::Done, Verdict::max);

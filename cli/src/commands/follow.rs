@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(value_name = "RUN|INSTANCE")]
     path: PathBuf,
     /// Begin with the last COUNT entries that are there, or with `all` of them; the other options choose among them
-    /// [default: 10, and all with --from or --since]
+    /// [default: 10, and all where another option chooses entries]
     #[arg(short = 'n', long = "lines", value_name = "COUNT", value_parser = parse_count)]
     last: Option<u64>,
     /// Stop at the end of the run, and wait for no other
@@ -65,6 +65,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    arguments.filter.check()?;
     let view = arguments.view.view(Output::is_terminal())?;
     let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
     let mut printer = Printer::new(&arguments.filter, view);
@@ -122,8 +123,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 /// The entry at which the last ones begin that are to be shown first.
 fn first_of_last(folder: &Path, arguments: &Arguments) -> Result<u64, EventStoreError> {
-    let begins_itself = arguments.filter.from > 1 || arguments.filter.since.is_some();
-    let last = arguments.last.unwrap_or(if begins_itself { u64::MAX } else { LAST_DEFAULT });
+    // The last ten of all entries may hold none of those that are asked for.
+    let last = arguments.last.unwrap_or(if arguments.filter.chooses() { u64::MAX } else { LAST_DEFAULT });
     if last == u64::MAX {
         return Ok(1);
     }

@@ -105,6 +105,9 @@ fn a_sealed_run_is_shown_from_where_it_is_asked_for() {
     };
     assert_eq!(shown(&[]), (41..=50).collect::<Vec<_>>());
     assert_eq!(shown(&["-n", "0"]), [0_u64; 0]);
+    assert_eq!(shown(&["--key", "client_order_id=O-7"]), [7], "the ten last ones do not hold it");
+    assert_eq!(shown(&["-n", "10", "--key", "client_order_id=O-7"]), [0_u64; 0]);
+    assert_eq!(shown(&["--type", "OrderFilled", "--to", "2"]), [1, 2]);
     assert_eq!(shown(&["-n", "all"]), (1..=50).collect::<Vec<_>>());
     assert_eq!(shown(&["-n", "all", "--from", "48"]), [48, 49, 50]);
     assert_eq!(shown(&["-n", "all", "--limit", "2"]), [1, 2]);
