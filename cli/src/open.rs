@@ -5,7 +5,7 @@ use std::path::Path;
 use tapelog::{EventStoreError, ReadPath, ReaderOptions, RecoveredState, RecoveryReport, RunReader, SegmentBackend, Visibility};
 
 use crate::exit::Verdict;
-use crate::folder::holds_run;
+use crate::folder::{holds_instances, holds_run, holds_runs, runs_of};
 use crate::output::tell;
 
 /// How runs are read: without maps, so that a file that another process cuts short is an error and no signal.
@@ -48,7 +48,7 @@ pub fn verdict_of(report: Option<&RecoveryReport>) -> Verdict {
     if is_damaged { Verdict::Corrupt } else { Verdict::Done }
 }
 
-/// A folder that holds no run is a mistake in the arguments, and no damage.
+/// A folder that holds no run is a mistake in the arguments, and no damage. Where the run is to be found is told.
 ///
 /// # Errors
 ///
@@ -57,5 +57,14 @@ pub fn check_run_folder(path: &Path) -> Result<(), EventStoreError> {
     if holds_run(path).map_err(|error| EventStoreError::from_io("open the run", path, &error))? {
         return Ok(());
     }
-    Err(EventStoreError::Backend(format!("{}: there is no run in this folder", path.display())))
+    let beside = if holds_runs(path) {
+        let newest = runs_of(path).ok().and_then(|runs| runs.into_iter().next_back()).map(|run| path.join(run.run_id));
+        let newest = newest.map(|newest| format!(", and its newest run is {}", newest.display())).unwrap_or_default();
+        format!("; it is an instance{newest}")
+    } else if holds_instances(path) {
+        format!("; it holds instances, whose runs `tapelog ls {}` lists", path.display())
+    } else {
+        String::new()
+    };
+    Err(EventStoreError::Backend(format!("{}: there is no run in this folder{beside}", path.display())))
 }

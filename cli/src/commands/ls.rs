@@ -9,6 +9,7 @@ use serde::Serialize;
 use tapelog::{EventStoreError, RunId, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
 
 use crate::exit::{Failure, Verdict};
+use crate::folder;
 use crate::open::{open_reader, verdict_of};
 use crate::output::{NumberArguments, Output, Table, TimeArguments, TimeForm, human, tell};
 
@@ -80,6 +81,7 @@ struct Row {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let base = &arguments.base;
+    check_base(base)?;
     let instances = match &arguments.instance {
         None => instances(base)?,
         Some(instance) => {
@@ -127,6 +129,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         tell(format_args!("{}: there is no run", base.display()));
     }
     Ok(verdict)
+}
+
+/// A run or an instance in place of the base would look like a base without a run.
+fn check_base(base: &Path) -> Result<(), Failure> {
+    // A name with dots, or none, says nothing of where it lies.
+    let path = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let shown = base.display();
+    if folder::holds_run(base).unwrap_or(false) {
+        return Err(Failure::new(format!("{shown}: this folder is a run; `tapelog info {shown}` tells what is in it")));
+    }
+    if folder::holds_runs(base) && !folder::holds_instances(base) {
+        let above = path.parent().unwrap_or(&path).display();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        return Err(Failure::new(format!("{shown}: this folder is an instance; `tapelog ls {above} {name}` lists its runs")));
+    }
+    Ok(())
 }
 
 /// How many runs of an instance go on from each of its runs.

@@ -140,3 +140,19 @@ fn a_run_of_another_version_is_not_corrupt_and_one_whose_manifest_is_damaged_is(
         assert!(!tapelog(all).expect(1).told("acknowledged data damaged").stdout.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_folder_that_is_no_base_is_named_for_what_it_is() {
+    let base = Base::new();
+    base.sealed_run("a", 1);
+    let newest = base.sealed_run("b", 1);
+    let instance = base.path().join("default");
+    tapelog(["ls".as_ref(), instance.as_os_str()]).expect(2).told(&format!("is an instance; `tapelog ls {} default`", base.str()));
+    tapelog(["ls".as_ref(), newest.as_os_str()]).expect(2).told("is a run; `tapelog info ");
+    for arguments in [&["cat"][..], &["get", "1"], &["info"]] {
+        let told = format!("it is an instance, and its newest run is {}", newest.display());
+        let all = [&[arguments[0].as_ref(), instance.as_os_str()], &arguments[1..].iter().map(AsRef::as_ref).collect::<Vec<_>>()[..]];
+        tapelog(all.concat()).expect(2).told(&told);
+    }
+    tapelog(["cat", base.str()]).expect(2).told("it holds instances");
+}
