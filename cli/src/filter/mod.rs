@@ -26,7 +26,8 @@ pub struct Filter {
     /// The last entry to show; of more than one run, in each [default: the last there is]
     #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
     pub to: u64,
-    /// Only entries whose `ts_init` is TIME or later: RFC 3339, or whole nanoseconds since 1970
+    /// Only entries whose `ts_init` is TIME or later: RFC 3339, `2026-01-05 15:00:00` in UTC, `2026-01-05` for its
+    /// midnight, or whole nanoseconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_time_argument)]
     pub since: Option<UnixNanos>,
     /// Only entries whose `ts_init` is TIME or earlier

@@ -21,7 +21,7 @@ JSON, one entry a line, fields in this order (a number is a whole number, and a 
   keys              array of objects with kind (\"ClientOrderId\" or \"VenueOrderId\") and key (string)
   payload           any JSON: the payload, or the same value in JSON if it was MessagePack
   payload_encoding  \"msgpack\"; only beside a payload that was MessagePack
-  payload_text      string; instead of payload, if it is printable text
+  payload_text      string; instead of payload, if it is printable text, or with --payload text
   payload_base64    string; instead of payload, if it is anything else
   payload_hex       string; instead of payload, with --payload hex
   payload_error     string; beside payload_base64, why it is not what --payload asked for

@@ -56,6 +56,7 @@ fn a_span_of_time_has_both_its_ends_and_is_not_cut_short_by_times_that_do_not_as
     assert_eq!(numbers(&run, &["--until", "2000"]), [1, 3, 6]);
     assert_eq!(numbers(&run, &["--since", "1500", "--until", "3000"]), [2, 3, 6]);
     assert_eq!(numbers(&run, &["--since", "1970-01-01T00:00:00.000004Z", "--until", "1970-01-01T01:00:00.000004+01:00"]), [5]);
+    assert_eq!(numbers(&run, &["--since", "1970-01-01", "--until", "1970-01-01 00:00:00.000002"]), [1, 3, 6]);
     cat(&run, &["--since", "3000", "--until", "2000"]).expect(2).told("lies behind --until 1970-01-01T00:00:00.000002000Z");
 }
 
@@ -97,7 +98,7 @@ fn a_malformed_value_is_told_before_anything_is_read() {
         (["--key", "order=1"], "no kind of key"),
         (["--from", "first"], "--from"),
         (["--limit", "1.5"], "invalid digit"),
-        (["--payload", "xml"], "possible values: auto, json, msgpack, hex, none"),
+        (["--payload", "xml"], "possible values: auto, json, msgpack, text, hex, none"),
         (["--format", "csv"], "possible values: text, json, raw"),
         (["--time", "unix"], "possible values: rfc3339, nanos"),
     ] {
