@@ -56,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         tell(Failure::at(&path, &error).message);
         Vec::new()
     });
-    let report = Report::new(&path, live, &reader, &survey, lineage, anchors);
+    // As it was named, as in a listing.
+    let report = Report::new(&arguments.run, live, &reader, &survey, lineage, anchors);
     let mut output = Output::new();
     if arguments.json {
         output.json(&report, arguments.numbers.numbers())?;

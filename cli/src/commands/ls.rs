@@ -32,9 +32,10 @@ JSON, one object a line (a number is a whole number, and a string with --json-st
 
 /// List the runs under a base folder.
 ///
-/// On a terminal the columns have a head; a program gets the rows alone, with tabs between the cells. A run that
-/// cannot be read is listed with the reason. Of a run that is not sealed, the entries are those that are proven
-/// durable.
+/// On a terminal the columns have a head; a program gets the rows alone, with tabs between the cells: instance, run,
+/// status, entries, start, end, span in nanoseconds, bytes, parent, children and note. What is not known is `-`; the
+/// status is `live` while a process writes the run, and `unreadable` where it cannot be read, with the reason as note.
+/// Of a run that is not sealed, the entries are those that are proven durable.
 ///
 /// Exit code: 0 every run can be read, 1 one is corrupt, 2 one cannot be read or something could not be done.
 #[derive(Debug, Args)]
