@@ -111,7 +111,13 @@ fn show(arguments: &Arguments, mut parts: Vec<Part>, printer: &mut Printer<'_>) 
 /// A key that no entry brought may be misspelt. Where a look fails, whoever reads the entries meets the damage.
 fn tell_unknown_keys(arguments: &Arguments, parts: &[Part]) {
     for key in &arguments.filter.keys {
-        if parts.iter().all(|part| part.reader.lookup(key.kind, &key.key) == Ok(None)) {
+        let lacks = |part: &Part| {
+            let found = part.reader.lookup(key.kind, &key.key);
+            // However long the chain is, the files of one run are open at a time.
+            part.reader.close_files();
+            found == Ok(None)
+        };
+        if parts.iter().all(lacks) {
             tell(find::no_entry_has(&arguments.run, key).message);
         }
     }

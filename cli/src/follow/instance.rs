@@ -116,8 +116,14 @@ impl Instance {
 /// Whether the run can be followed: one that can be listed may have a manifest that is damaged.
 fn open_to_follow(run: &RunListing) -> Result<(), EventStoreError> {
     run.manifest.clone()?;
-    let mut follower = Follower::open(&run.path, FollowOptions::default())?;
-    follower.visit(Duration::ZERO, Check::Crc, |_| ControlFlow::Break(())).map(drop)
+    let attempt = || {
+        let mut follower = Follower::open(&run.path, FollowOptions::default())?;
+        follower.visit(Duration::ZERO, Check::Crc, |_| ControlFlow::Break(())).map(drop)
+    };
+    attempt().or_else(|_| {
+        thread::sleep(SETTLE);
+        attempt()
+    })
 }
 
 fn tell_passed_over(message: &str) {
