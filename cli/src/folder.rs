@@ -32,13 +32,22 @@ fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
+/// The folder at `path` by a name that tells where it lies: `.` and `..` do not, and a run or an instance is known by it.
+///
+/// # Errors
+///
+/// When the folder cannot be found.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.file_name().is_none() { path.canonicalize() } else { std::path::absolute(path) }
+}
+
 /// Every run of the instance at `instance` in the order in which runs are listed; none where the folder is not there.
 ///
 /// # Errors
 ///
 /// When the folder cannot be listed.
 pub fn runs_of(instance: &Path) -> Result<Vec<RunListing>, Failure> {
-    let path = std::path::absolute(instance).map_err(|error| Failure::new(format!("cannot open {}: {error}", instance.display())))?;
+    let path = absolute(instance).map_err(|error| Failure::new(format!("cannot open {}: {error}", instance.display())))?;
     // An id is ASCII: what is lost of any other name is no loss.
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! Opening a run to look at it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tapelog::{EventStoreError, ReadPath, ReaderOptions, RecoveredState, RecoveryReport, RunReader, SegmentBackend, Visibility};
 
 use crate::exit::Verdict;
-use crate::folder::{holds_instances, holds_run, holds_runs, runs_of};
+use crate::folder::{absolute, holds_instances, holds_run, holds_runs, runs_of};
 use crate::output::tell;
 
 /// How runs are read: without maps, so that a file that another process cuts short is an error and no signal.
@@ -21,7 +21,7 @@ pub fn reader_options(written: bool) -> ReaderOptions {
 /// Why the run cannot be read.
 pub fn open_reader(path: &Path, written: bool) -> Result<RunReader, EventStoreError> {
     check_run_folder(path)?;
-    RunReader::open_with(path, reader_options(written))
+    RunReader::open_with(named(path)?, reader_options(written))
 }
 
 /// The run in the folder at `path` as a store that shows what is proven durable. Nothing is changed.
@@ -31,7 +31,19 @@ pub fn open_reader(path: &Path, written: bool) -> Result<RunReader, EventStoreEr
 /// Why the run cannot be read.
 pub fn open_store(path: &Path) -> Result<SegmentBackend, EventStoreError> {
     check_run_folder(path)?;
-    SegmentBackend::open_read_only(path)
+    SegmentBackend::open_read_only(named(path)?)
+}
+
+/// The folder as it was named, unless that says nothing of the run's id.
+///
+/// # Errors
+///
+/// When the folder cannot be found.
+pub fn named(path: &Path) -> Result<PathBuf, EventStoreError> {
+    if path.file_name().is_some() {
+        return Ok(path.to_owned());
+    }
+    absolute(path).map_err(|error| EventStoreError::from_io("open the run", path, &error))
 }
 
 /// Tells what was found of a run that did not end as it should, and what that makes of the end.

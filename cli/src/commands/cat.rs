@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
 use crate::filter::Filter;
 use crate::find;
-use crate::open::{check_run_folder, open_reader, reader_options, tell_state};
+use crate::open::{check_run_folder, named, open_reader, reader_options, tell_state};
 use crate::output::{ENTRY_FIELDS, Output, ViewArguments, tell};
 use crate::printer::Printer;
 
@@ -68,7 +68,7 @@ fn part(arguments: &Arguments) -> Result<Part, Failure> {
 fn chain(arguments: &Arguments) -> Result<Vec<Part>, Failure> {
     let fail = |error: EventStoreError| Failure::at(&arguments.run, &error);
     check_run_folder(&arguments.run).map_err(fail)?;
-    let chain = RunChain::open(&arguments.run, reader_options(arguments.written)).map_err(fail)?;
+    let chain = RunChain::open(named(&arguments.run).map_err(fail)?, reader_options(arguments.written)).map_err(fail)?;
     if let Some((parent, child)) = chain.missing_parent().zip(chain.runs().first()) {
         tell(format_args!("the run {} goes on from the run {parent}, which is not there; the history begins without it", child.run_id));
     }

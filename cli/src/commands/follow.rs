@@ -135,7 +135,7 @@ fn first_of_last(folder: &Path, arguments: &Arguments) -> Result<u64, EventStore
 /// The folder of the run that is meant, and its instance where that was named; none where the wait for a run was broken off.
 fn run_to_follow(path: &Path, stop: &AtomicBool, printer: &mut Printer<'_>) -> Result<Option<(PathBuf, Option<Instance>)>, Failure> {
     if !is_awaited(path)? && folder::holds_run(path).map_err(|error| cannot_open(path, &error))? {
-        return Ok(Some((path.to_owned(), None)));
+        return Ok(Some((folder::absolute(path).map_err(|error| cannot_open(path, &error))?, None)));
     }
     let mut instance = Instance::new(path);
     let mut told = false;

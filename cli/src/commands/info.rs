@@ -6,6 +6,7 @@ use clap::Args;
 use tapelog::SegmentBackend;
 
 use crate::exit::{Failure, Verdict};
+use crate::folder;
 use crate::info::lineage::Lineage;
 use crate::info::report::Report;
 use crate::info::survey::Survey;
@@ -42,7 +43,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let path =
-        std::path::absolute(&arguments.run).map_err(|error| Failure::new(format!("cannot open {}: {error}", arguments.run.display())))?;
+        folder::absolute(&arguments.run).map_err(|error| Failure::new(format!("cannot open {}: {error}", arguments.run.display())))?;
     let fail = |error| Failure::at(&path, &error);
     let reader = open_reader(&path, arguments.written).map_err(fail)?;
     let state = tell_state(reader.recovery());

@@ -135,7 +135,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 /// A run or an instance in place of the base would look like a base without a run.
 fn check_base(base: &Path) -> Result<(), Failure> {
     // A name with dots, or none, says nothing of where it lies.
-    let path = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let path = folder::absolute(base).unwrap_or_else(|_| base.to_owned());
     let shown = base.display();
     if folder::holds_run(base).unwrap_or(false) {
         return Err(Failure::new(format!("{shown}: this folder is a run; `tapelog info {shown}` tells what is in it")));
