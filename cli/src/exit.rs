@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use tapelog::EventStoreError;
 
 /// What a subcommand that ran to its end found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Everything was done, and nothing is wrong.
+    #[default]
     Done,
     /// Something that was asked for could not be done; it has been reported.
     Incomplete,

@@ -8,6 +8,8 @@ mod entry;
 mod exit;
 mod filter;
 mod find;
+mod folder;
+mod follow;
 mod info;
 mod input;
 mod open;

@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use tapelog::IndexKey;
-
 use crate::entry::Entry;
 use crate::exit::Failure;
 use crate::filter::Filter;
@@ -12,8 +10,6 @@ use crate::output::{Output, View, write_entry};
 /// Writes the entries that pass, up to the limit.
 pub struct Printer<'a> {
     filter: &'a Filter,
-    /// An entry has to bring one of these, if there are any.
-    keys: &'a [IndexKey],
     view: View,
     output: Output,
     left: u64,
@@ -21,8 +17,8 @@ pub struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     /// A printer to the standard output.
-    pub fn new(filter: &'a Filter, keys: &'a [IndexKey], view: View) -> Self {
-        Self { filter, keys, view, output: Output::new(), left: filter.limit }
+    pub fn new(filter: &'a Filter, view: View) -> Self {
+        Self { filter, view, output: Output::new(), left: filter.limit }
     }
 
     /// What entries have to pass.
@@ -37,7 +33,7 @@ impl<'a> Printer<'a> {
 
     /// Writes the entry if it passes, and breaks off when it was the last one, or none can be written.
     pub fn show(&mut self, entry: &Entry<'_>) -> ControlFlow<Result<(), Failure>> {
-        if self.filter.matches(entry) && (self.keys.is_empty() || entry.keys.bring_one_of(self.keys)) && !self.is_done() {
+        if self.filter.matches(entry) && !self.is_done() {
             self.left = self.left.saturating_sub(1);
             if let Err(failure) = self.output.with(|writer| write_entry(entry, self.view, writer)) {
                 return ControlFlow::Break(Err(failure));

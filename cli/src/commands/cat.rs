@@ -4,21 +4,21 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
-use tapelog::{Check, EventStoreError, IndexKey, RunChain, RunReader, ScanDirection};
+use tapelog::{Check, EventStoreError, RunChain, RunReader, ScanDirection};
 
 use crate::entry::Entry;
 use crate::exit::{Failure, Verdict};
-use crate::filter::{Filter, parse_key};
+use crate::filter::Filter;
 use crate::find;
-use crate::open::{check_run_folder, open_reader, reader_options, tell_state};
+use crate::open::{check_run_folder, named, open_reader, reader_options, tell_state};
 use crate::output::{ENTRY_FIELDS, Output, ViewArguments, tell};
 use crate::printer::Printer;
 
 /// Show the entries of a run.
 ///
 /// Of a run that is not sealed, what is proven durable is shown. Text shows number, `ts_init`, topic, payload
-/// type and payload; JSON shows every field, one entry a line. A damaged entry is reported and passed over; the exit
-/// code is 1 then.
+/// type and payload; JSON shows every field, one entry a line. Damage is reported, and a damaged entry passed over; the
+/// exit code is 1 then.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENTRY_FIELDS)]
 pub struct Arguments {
@@ -29,17 +29,11 @@ pub struct Arguments {
     #[arg(long)]
     chain: bool,
     /// Show the last entry first
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long)]
     reverse: bool,
     /// Show everything whole that is written, though a loss of power may yet take it back
     #[arg(long)]
     written: bool,
-    /// Only the first entry that brought this key: `client_order_id=VALUE` or `venue_order_id=VALUE`
-    #[arg(
-        long, value_name = "KIND=VALUE", value_parser = parse_key, conflicts_with_all = ["from", "to", "limit"],
-        help_heading = "Which entries"
-    )]
-    key: Option<IndexKey>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -54,18 +48,15 @@ struct Part {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    arguments.filter.check()?;
     let view = arguments.view.view(Output::is_terminal())?;
     let parts = if arguments.chain { chain(arguments)? } else { vec![part(arguments)?] };
-    for part in &parts {
-        tell_state(part.reader.recovery());
-    }
-    let mut printer = Printer::new(&arguments.filter, &[], view);
-    let verdict = match &arguments.key {
-        Some(key) => show_key(arguments, key, &parts, &mut printer)?,
-        None => show(arguments, parts, &mut printer)?,
-    };
+    let states = parts.iter().map(|part| tell_state(part.reader.recovery())).fold(Verdict::Done, Verdict::max);
+    tell_unknown_keys(arguments, &parts);
+    let mut printer = Printer::new(&arguments.filter, view);
+    let verdict = show(arguments, parts, &mut printer)?;
     printer.finish()?;
-    Ok(verdict)
+    Ok(verdict.max(states))
 }
 
 fn part(arguments: &Arguments) -> Result<Part, Failure> {
@@ -77,7 +68,7 @@ fn part(arguments: &Arguments) -> Result<Part, Failure> {
 fn chain(arguments: &Arguments) -> Result<Vec<Part>, Failure> {
     let fail = |error: EventStoreError| Failure::at(&arguments.run, &error);
     check_run_folder(&arguments.run).map_err(fail)?;
-    let chain = RunChain::open(&arguments.run, reader_options(arguments.written)).map_err(fail)?;
+    let chain = RunChain::open(named(&arguments.run).map_err(fail)?, reader_options(arguments.written)).map_err(fail)?;
     if let Some((parent, child)) = chain.missing_parent().zip(chain.runs().first()) {
         tell(format_args!("the run {} goes on from the run {parent}, which is not there; the history begins without it", child.run_id));
     }
@@ -117,18 +108,17 @@ fn show(arguments: &Arguments, mut parts: Vec<Part>, printer: &mut Printer<'_>) 
     Ok(verdict)
 }
 
-/// Shows the first entry of all parts that brought `key`.
-fn show_key(arguments: &Arguments, key: &IndexKey, parts: &[Part], printer: &mut Printer<'_>) -> Result<Verdict, Failure> {
-    for part in parts {
-        let folder = part.reader.folder();
-        let fail = |error: EventStoreError| Failure::at(&folder, &error);
-        if let Some(seq) = part.reader.lookup(key.kind, &key.key).map_err(fail)? {
-            let visited = part.reader.visit(seq..=seq, ScanDirection::Forward, Check::Full, |entry| {
-                printer.show(&Entry { run_id: part.run_id.as_deref(), ..Entry::from(&entry) })
-            });
-            visited.map_err(fail)?.unwrap_or(Ok(()))?;
-            return Ok(Verdict::Done);
+/// A key that no entry brought may be misspelt. Where a look fails, whoever reads the entries meets the damage.
+fn tell_unknown_keys(arguments: &Arguments, parts: &[Part]) {
+    for key in &arguments.filter.keys {
+        let lacks = |part: &Part| {
+            let found = part.reader.lookup(key.kind, &key.key);
+            // However long the chain is, the files of one run are open at a time.
+            part.reader.close_files();
+            found == Ok(None)
+        };
+        if parts.iter().all(lacks) {
+            tell(find::no_entry_has(&arguments.run, key).message);
         }
     }
-    Err(find::no_entry_has(&arguments.run, key))
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use tapelog::{Check, EventStoreError, IndexKey, ScanDirection};
 
 use crate::entry::Entry;
@@ -17,19 +17,19 @@ use crate::output::{ENTRY_FIELDS, Output, ViewArguments, write_one_entry};
 ///
 /// Text has a line for each field; JSON is one object.
 ///
-/// Exit code: 0 shown, 1 the entry is damaged, 2 there is no such entry, or something could not be done.
+/// Exit code: 0 shown, 1 the entry or something acknowledged of its run is damaged, 2 there is no such entry, or something could not be done.
 #[derive(Debug, Args)]
-#[command(after_long_help = ENTRY_FIELDS)]
+#[command(after_long_help = ENTRY_FIELDS, group = ArgGroup::new("entry").required(true).args(["seq", "keys"]))]
 pub struct Arguments {
     /// The folder of the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The entry's number
-    #[arg(value_name = "SEQ", required_unless_present = "key")]
+    #[arg(value_name = "SEQ")]
     seq: Option<u64>,
     /// The first entry that brought this key: `client_order_id=VALUE` or `venue_order_id=VALUE`
-    #[arg(long, value_name = "KIND=VALUE", value_parser = parse_key, conflicts_with = "seq")]
-    key: Option<IndexKey>,
+    #[arg(long = "key", value_name = "KIND=VALUE", value_parser = parse_key)]
+    keys: Vec<IndexKey>,
     /// Look into everything whole that is written, though a loss of power may yet take it back
     #[arg(long)]
     written: bool,
@@ -38,12 +38,15 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let Arguments { run, seq, key, written, view } = arguments;
+    let Arguments { run, seq, keys, written, view } = arguments;
+    if keys.len() > 1 {
+        return Err(Failure::new("--key is given more than once, and one entry is shown; `tapelog cat` takes several keys"));
+    }
     let fail = |error: EventStoreError| Failure::at(run, &error);
     let view = view.view(Output::is_terminal())?;
     let reader = open_reader(run, *written).map_err(fail)?;
-    tell_state(reader.recovery());
-    let seq = match (key, seq) {
+    let verdict = tell_state(reader.recovery());
+    let seq = match (keys.first(), seq) {
         (Some(key), _) => seq_of_key(&reader, run, key)?,
         (None, seq) => seq.unwrap_or_default(),
     };
@@ -58,5 +61,5 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     };
     written?;
     output.finish()?;
-    Ok(Verdict::Done)
+    Ok(verdict)
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
-use tapelog::{RecoveredState, RunId, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
+use tapelog::{EventStoreError, RunId, RunListing, RunManifest, RunStatus, SegmentBackend, UnixNanos, validate_id};
 
 use crate::exit::{Failure, Verdict};
-use crate::open::open_reader;
+use crate::folder;
+use crate::open::{open_reader, verdict_of};
 use crate::output::{NumberArguments, Output, Table, TimeArguments, TimeForm, human, tell};
 
 const JSON_FIELDS: &str = "\
@@ -31,9 +32,12 @@ JSON, one object a line (a number is a whole number, and a string with --json-st
 
 /// List the runs under a base folder.
 ///
-/// On a terminal the columns have a head; a program gets the rows alone, with tabs between the cells. A run that
-/// cannot be read is listed with the reason. Of a run that is not sealed, the entries are those that are proven
-/// durable.
+/// On a terminal the columns have a head; a program gets the rows alone, with tabs between the cells: instance, run,
+/// status, entries, start, end, span in nanoseconds, bytes, parent, children and note. What is not known is `-`; the
+/// status is `live` while a process writes the run, and `unreadable` where it cannot be read, with the reason as note.
+/// Of a run that is not sealed, the entries are those that are proven durable.
+///
+/// Exit code: 0 every run can be read, 1 one is corrupt, 2 one cannot be read or something could not be done.
 #[derive(Debug, Args)]
 #[command(after_long_help = JSON_FIELDS)]
 pub struct Arguments {
@@ -71,10 +75,14 @@ struct Row {
     children: u64,
     /// Why something is not known, or what should be done about the run.
     note: Option<String>,
+    /// What the run makes of the end.
+    #[serde(skip)]
+    verdict: Verdict,
 }
 
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let base = &arguments.base;
+    check_base(base)?;
     let instances = match &arguments.instance {
         None => instances(base)?,
         Some(instance) => {
@@ -104,6 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             }
         }
     }
+    let verdict = rows.iter().map(|row| row.verdict).fold(verdict, Verdict::max);
     let mut output = Output::new();
     if arguments.json {
         rows.iter().try_for_each(|row| output.json(row, arguments.numbers.numbers()))?;
@@ -121,6 +130,22 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         tell(format_args!("{}: there is no run", base.display()));
     }
     Ok(verdict)
+}
+
+/// A run or an instance in place of the base would look like a base without a run.
+fn check_base(base: &Path) -> Result<(), Failure> {
+    // A name with dots, or none, says nothing of where it lies.
+    let path = folder::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let shown = base.display();
+    if folder::holds_run(base).unwrap_or(false) {
+        return Err(Failure::new(format!("{shown}: this folder is a run; `tapelog info {shown}` tells what is in it")));
+    }
+    if folder::holds_runs(base) && !folder::holds_instances(base) {
+        let above = path.parent().unwrap_or(&path).display();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        return Err(Failure::new(format!("{shown}: this folder is an instance; `tapelog ls {above} {name}` lists its runs")));
+    }
+    Ok(())
 }
 
 /// How many runs of an instance go on from each of its runs.
@@ -167,10 +192,11 @@ impl Row {
             parent_run_id: None,
             children: 0,
             note: None,
+            verdict: Verdict::Done,
         };
         match listing.manifest {
             Ok(manifest) => row.take_manifest(base, &listing.path, manifest),
-            Err(error) => row.note = Some(error.to_string()),
+            Err(error) => row.cannot_be_read(&error),
         }
         row
     }
@@ -193,15 +219,21 @@ impl Row {
         match open_reader(path, false) {
             Ok(reader) => {
                 self.entries = Some(reader.high_watermark());
-                if reader.recovery().map(|report| report.state) == Some(RecoveredState::AcknowledgedDamage) {
+                self.verdict = verdict_of(reader.recovery());
+                if self.verdict == Verdict::Corrupt {
                     self.note = Some("acknowledged data is damaged".to_owned());
                 } else if !self.live {
                     self.note =
                         Some(format!("left running; seal it with: tapelog recover {} {} --apply", base.display(), self.instance_id));
                 }
             }
-            Err(error) => self.note = Some(error.to_string()),
+            Err(error) => self.cannot_be_read(&error),
         }
+    }
+
+    fn cannot_be_read(&mut self, error: &EventStoreError) {
+        self.note = Some(error.to_string());
+        self.verdict = Verdict::of(error);
     }
 
     fn cells(&self, terminal: bool, form: TimeForm) -> [String; 11] {

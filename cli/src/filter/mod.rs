@@ -5,13 +5,15 @@ mod pattern;
 
 use clap::Args;
 use glob::Pattern;
-use tapelog::UnixNanos;
+use tapelog::{IndexKey, UnixNanos};
 use uuid::Uuid;
 
 pub use key::parse_key;
 
 use crate::entry::Entry;
+use crate::exit::Failure;
 use crate::input::parse_time_argument;
+use crate::output::TimeForm;
 use pattern::parse_pattern;
 
 /// The entries that are asked for. An entry has to pass every option that is given.
@@ -24,19 +26,24 @@ pub struct Filter {
     /// The last entry to show; of more than one run, in each [default: the last there is]
     #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
     pub to: u64,
-    /// Only entries whose `ts_init` is TIME or later: RFC 3339, or whole nanoseconds since 1970
+    /// Only entries whose `ts_init` is TIME or later: RFC 3339, `2026-01-05 15:00:00` in UTC, `2026-01-05` for its
+    /// midnight, or whole nanoseconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_time_argument)]
     pub since: Option<UnixNanos>,
     /// Only entries whose `ts_init` is TIME or earlier
     #[arg(long, value_name = "TIME", value_parser = parse_time_argument)]
     pub until: Option<UnixNanos>,
-    /// Only entries of a topic that GLOB matches: `*` any text, `?` one character, `[...]` one of these. Given more
-    /// than once, one of the globs has to match
+    /// Only entries of a topic that GLOB matches as a whole: `*` any text, `?` one character, `[abc]` or `[a-c]` one of
+    /// these, `[!abc]` one other, `[*]` the character itself. Given more than once, one of the globs has to match
     #[arg(long = "topic", value_name = "GLOB", value_parser = parse_pattern)]
     pub topics: Vec<Pattern>,
     /// Only entries of a payload type that GLOB matches. Given more than once, one of the globs has to match
     #[arg(long = "type", value_name = "GLOB", value_parser = parse_pattern)]
     pub payload_types: Vec<Pattern>,
+    /// Only entries that bring this key: `client_order_id=VALUE` or `venue_order_id=VALUE`. Given more than once, one of
+    /// them
+    #[arg(long = "key", value_name = "KIND=VALUE", value_parser = parse_key)]
+    pub keys: Vec<IndexKey>,
     /// Only entries with this `correlation_id`
     #[arg(long, value_name = "UUID", value_parser = parse_uuid)]
     pub correlation: Option<Uuid>,
@@ -46,6 +53,39 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Refuses bounds between which there can be no entry.
+    ///
+    /// # Errors
+    ///
+    /// Which bounds these are.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.to == 0 {
+            return Err(Failure::new("--to 0 leaves no entry: the first one has the number 1"));
+        }
+        if self.from > self.to {
+            return Err(Failure::new(format!("--from {} lies behind --to {}: no entry is between them", self.from, self.to)));
+        }
+        match self.since.zip(self.until) {
+            Some((since, until)) if since > until => {
+                let [since, until] = [since, until].map(|time| TimeForm::Rfc3339.of(time));
+                Err(Failure::new(format!("--since {since} lies behind --until {until}: no entry is between them")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether anything but the limit is asked for.
+    pub fn chooses(&self) -> bool {
+        self.from > 1
+            || self.to < u64::MAX
+            || self.since.is_some()
+            || self.until.is_some()
+            || self.correlation.is_some()
+            || !self.keys.is_empty()
+            || !self.topics.is_empty()
+            || !self.payload_types.is_empty()
+    }
+
     /// Whether the entry's own fields are what is asked for.
     ///
     /// The limit is not judged here: it counts what was shown. An entry that is too late says nothing about those behind it,
@@ -55,6 +95,7 @@ impl Filter {
             && self.since.is_none_or(|since| entry.ts_init >= since)
             && self.until.is_none_or(|until| entry.ts_init <= until)
             && self.correlation.is_none_or(|id| entry.headers.correlation_id == Some(id))
+            && (self.keys.is_empty() || entry.keys.bring_one_of(&self.keys))
             && any_matches(&self.topics, entry.topic)
             && any_matches(&self.payload_types, entry.payload_type)
     }

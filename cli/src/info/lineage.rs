@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use tapelog::{ReaderOptions, RunChain, RunId, SegmentBackend};
 
+use crate::exit::Verdict;
+
 /// Where a run stands among the runs of its instance, as far as that can be told.
 #[derive(Debug, Default, Serialize)]
 pub struct Lineage {
@@ -16,6 +18,9 @@ pub struct Lineage {
     pub children: Vec<RunId>,
     /// Why the ancestors cannot be told.
     pub note: Option<String>,
+    /// What that makes of the end.
+    #[serde(skip)]
+    pub verdict: Verdict,
 }
 
 impl Lineage {
@@ -27,7 +32,10 @@ impl Lineage {
                 lineage.ancestors = chain.runs().iter().map(|run| run.run_id.clone()).filter(|ancestor| ancestor != run_id).collect();
                 lineage.missing_parent = chain.missing_parent().cloned();
             }
-            Err(error) => lineage.note = Some(error.to_string()),
+            Err(error) => {
+                lineage.note = Some(error.to_string());
+                lineage.verdict = Verdict::of(&error);
+            }
         }
         let base = folder.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
         // A folder that was copied out of its instance has no runs beside it.

@@ -28,7 +28,22 @@ pub fn parse_time(value: &RawValue) -> Result<UnixNanos, String> {
 ///
 /// Why it stands for none.
 pub fn parse_time_argument(text: &str) -> Result<UnixNanos, String> {
-    if is_whole(text) { parse_nanos(text) } else { parse_rfc3339(text) }
+    if is_whole(text) { parse_nanos(text) } else { parse_rfc3339(&completed(text)) }
+}
+
+/// RFC 3339 for what people type: a day alone begins at midnight, a space may stand for the `T`, and without an offset
+/// it is UTC, as all times that are shown.
+fn completed(text: &str) -> String {
+    let is_day = |text: &str| {
+        text.bytes().enumerate().all(|(index, byte)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() })
+    };
+    let Some((day, time)) = text.split_at_checked(10).filter(|(day, _)| is_day(day)) else { return text.to_owned() };
+    if time.is_empty() {
+        return format!("{day}T00:00:00Z");
+    }
+    let Some(time) = time.strip_prefix([' ', 'T', 't']) else { return text.to_owned() };
+    let has_offset = time.contains(['Z', 'z', '+', '-']);
+    format!("{day}T{time}{}", if has_offset { "" } else { "Z" })
 }
 
 fn is_whole(text: &str) -> bool {
@@ -91,6 +106,19 @@ mod tests {
     fn an_argument_is_either_form_without_quotes() {
         assert_eq!(parse_time_argument("17"), Ok(UnixNanos::from(17)));
         assert_eq!(parse_time_argument("1970-01-01T00:00:01Z"), Ok(UnixNanos::from(1_000_000_000)));
+        for (text, full) in [
+            ("2026-01-05", "2026-01-05T00:00:00Z"),
+            ("2026-01-05 15:00:00", "2026-01-05T15:00:00Z"),
+            ("2026-01-05T15:00:00.5", "2026-01-05T15:00:00.5Z"),
+            ("2026-01-05 15:00:00+02:00", "2026-01-05T13:00:00Z"),
+            ("2026-01-05 15:00:00Z", "2026-01-05T15:00:00Z"),
+        ] {
+            assert_eq!(parse_time_argument(text), parse_rfc3339(full), "{text}");
+            assert!(parse_time_argument(text).is_ok(), "{text}");
+        }
+        for wrong in ["2026-13-01", "2026-01-05x", "2026-01-05 15", "2026-01-05 ", "2026-01-05[UTC]"] {
+            assert!(parse_time_argument(wrong).is_err(), "{wrong}");
+        }
         assert!(parse_time_argument("18446744073709551616").unwrap_err().contains("do not fit 64 bits"));
         for wrong in ["", "tomorrow", "-1", "+1", "1.5", "1e9", "\"17\""] {
             assert!(parse_time_argument(wrong).unwrap_err().contains("is not an RFC 3339 time"), "{wrong}");

@@ -12,7 +12,7 @@ use serde_json::ser::Formatter;
 #[derive(Debug, Clone, Copy, Args)]
 pub struct NumberArguments {
     /// In JSON, write whole numbers as strings, for readers that would round those beyond 2^53
-    #[arg(long)]
+    #[arg(long, requires = "json")]
     json_strings: bool,
 }
 

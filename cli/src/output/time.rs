@@ -16,15 +16,20 @@ pub enum TimeForm {
 /// The option by which the form of times in text is chosen.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct TimeArguments {
-    /// The form of times in text
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = TimeForm::Rfc3339)]
-    time: TimeForm,
+    /// The form of times in text [default: rfc3339]
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "json")]
+    time: Option<TimeForm>,
 }
 
 impl TimeArguments {
     /// What is asked for.
     pub fn form(self) -> TimeForm {
-        self.time
+        self.time.unwrap_or(TimeForm::Rfc3339)
+    }
+
+    /// Whether a form is asked for.
+    pub fn is_given(self) -> bool {
+        self.time.is_some()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::numbers::{NumberArguments, Numbers};
+use super::numbers::Numbers;
 use super::payload::PayloadForm;
 use super::time::{TimeArguments, TimeForm};
 use crate::exit::Failure;
@@ -21,7 +21,7 @@ JSON, one entry a line, fields in this order (a number is a whole number, and a 
   keys              array of objects with kind (\"ClientOrderId\" or \"VenueOrderId\") and key (string)
   payload           any JSON: the payload, or the same value in JSON if it was MessagePack
   payload_encoding  \"msgpack\"; only beside a payload that was MessagePack
-  payload_text      string; instead of payload, if it is printable text
+  payload_text      string; instead of payload, if it is printable text, or with --payload text
   payload_base64    string; instead of payload, if it is anything else
   payload_hex       string; instead of payload, with --payload hex
   payload_error     string; beside payload_base64, why it is not what --payload asked for
@@ -46,19 +46,20 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "How to show them")]
 pub struct ViewArguments {
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t = Format::Text, overrides_with = "json")]
-    format: Format,
+    /// The form of the output [default: text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// The same as `--format json`
-    #[arg(long, overrides_with = "format")]
+    #[arg(long)]
     json: bool,
-    /// The form of the payload, in text and in JSON
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = PayloadForm::Auto)]
-    payload: PayloadForm,
+    /// The form of the payload, in text and in JSON [default: auto]
+    #[arg(long, value_name = "FORM", value_enum)]
+    payload: Option<PayloadForm>,
     #[command(flatten)]
     time: TimeArguments,
-    #[command(flatten)]
-    numbers: NumberArguments,
+    /// In JSON, write whole numbers as strings, for readers that would round those beyond 2^53
+    #[arg(long)]
+    json_strings: bool,
 }
 
 /// How entries are shown, as settled.
@@ -79,13 +80,30 @@ impl ViewArguments {
     ///
     /// # Errors
     ///
-    /// Raw bytes are not written to a terminal, which would act on them.
+    /// Where options contradict each other. And raw bytes are not written to a terminal, which would act on them.
     pub fn view(self, terminal: bool) -> Result<View, Failure> {
-        let format = if self.json { Format::Json } else { self.format };
+        let refuse = |message: &str| Err(Failure::new(message));
+        let format = match (self.json, self.format) {
+            (true, Some(Format::Text | Format::Raw)) => {
+                return refuse("--json is --format json, and another --format is given; leave out one");
+            }
+            (true, _) => Format::Json,
+            (false, format) => format.unwrap_or(Format::Text),
+        };
+        if format == Format::Raw && self.payload.is_some() {
+            return refuse("--format raw is the payloads to the byte, and --payload changes their form; leave out one");
+        }
+        if format != Format::Text && self.time.is_given() {
+            return refuse("--time is the form of times in text, and the output is none; leave it out");
+        }
+        if format != Format::Json && self.json_strings {
+            return refuse("--json-strings is a form of JSON, and the output is none; add --json or leave it out");
+        }
         if format == Format::Raw && terminal {
             return Err(Failure::new("raw payloads are not for a terminal, which would act on them; send them to a file or a pipe"));
         }
-        Ok(View { format, payload: self.payload, time: self.time.form(), numbers: self.numbers.numbers() })
+        let numbers = if self.json_strings { Numbers::Strings } else { Numbers::Plain };
+        Ok(View { format, payload: self.payload.unwrap_or(PayloadForm::Auto), time: self.time.form(), numbers })
     }
 }
 
@@ -111,12 +129,27 @@ mod tests {
     }
 
     #[test]
-    fn of_two_formats_the_last_counts() {
+    fn json_is_a_format_and_of_two_formats_the_last_counts() {
         assert_eq!(format(&[]), Format::Text);
         assert_eq!(format(&["--json"]), Format::Json);
-        assert_eq!(format(&["--format", "raw", "--json"]), Format::Json);
-        assert_eq!(format(&["--json", "--format", "raw"]), Format::Raw);
-        assert_eq!(format(&["--json", "--json", "--format", "raw", "--format", "text"]), Format::Text);
+        assert_eq!(format(&["--format", "json", "--json"]), Format::Json);
+        assert_eq!(format(&["--format", "raw", "--format", "text"]), Format::Text);
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for (arguments, part) in [
+            (&["--format", "raw", "--json"][..], "another --format"),
+            (&["--json", "--format", "text"], "another --format"),
+            (&["--format", "raw", "--payload", "hex"], "leave out one"),
+            (&["--format", "raw", "--time", "nanos"], "times in text"),
+            (&["--format", "json", "--time", "nanos"], "times in text"),
+            (&["--json-strings"], "--json-strings"),
+            (&["--format", "raw", "--json-strings"], "--json-strings"),
+        ] {
+            assert!(view(arguments, false).unwrap_err().message.contains(part), "{arguments:?}");
+        }
+        assert!(view(&["--format", "json", "--json-strings", "--payload", "hex"], false).is_ok());
     }
 
     #[test]

@@ -117,3 +117,31 @@ fn a_standard_error_that_nobody_reads_is_no_danger() {
     base.sealed_run("a", 1);
     assert_eq!(command(["ls", base.str()]).stdout(full()).stderr(full()).status().unwrap().code(), Some(2));
 }
+
+#[test]
+fn a_folder_may_be_named_by_where_one_stands() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 3);
+    let instance = base.path().join("default");
+    for (folder, path, others) in [(&run, ".", ".."), (&instance, "a", "."), (&instance, "./a/", "../default")] {
+        let in_folder = |arguments: &[&str]| {
+            let output = command(arguments).current_dir(folder).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{arguments:?} in {}: {output:?}", folder.display());
+            String::from_utf8(output.stdout).unwrap()
+        };
+        for arguments in
+            [&["cat", path][..], &["cat", path, "--chain"], &["follow", path, "--until-end"], &["follow", others, "--until-end"]]
+        {
+            assert_eq!(in_folder(arguments).lines().count(), 3, "{arguments:?}");
+        }
+        for arguments in [&["get", path, "2"][..], &["info", path], &["verify", path]] {
+            assert!(!in_folder(arguments).is_empty(), "{arguments:?}");
+        }
+        // It goes on to look for a child, which is not there, until it is ended.
+        let mut child = command(["follow", path]).current_dir(folder).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        assert_eq!(child.try_wait().unwrap(), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

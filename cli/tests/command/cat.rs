@@ -32,10 +32,11 @@ fn a_range_is_shown_in_either_direction_and_up_to_a_limit() {
     assert_eq!(numbers(&run, &["--from", "5", "--to", "9", "--limit", "2"]), [5, 6]);
     assert_eq!(numbers(&run, &["--from", "5", "--to", "9", "--limit", "2", "--reverse"]), [9, 8]);
     assert_eq!(numbers(&run, &["--from", "0", "--to", "1"]), [1]);
-    for nothing in [["--from", "3001"], ["--to", "0"], ["--limit", "0"]] {
+    for nothing in [["--from", "3001"], ["--limit", "0"]] {
         assert_eq!(numbers(&run, &nothing), [0; 0]);
     }
-    assert_eq!(numbers(&run, &["--from", "9", "--to", "5"]), [0; 0]);
+    cat(&run, &["--from", "9", "--to", "5"]).expect(2).told("--from 9 lies behind --to 5");
+    cat(&run, &["--to", "0"]).expect(2).told("--to 0 leaves no entry");
     for wrong in ["-1", "x", "1.5", "18446744073709551616"] {
         cat(&run, &[&format!("--from={wrong}")]).expect(2).told("--from");
     }
@@ -74,24 +75,39 @@ fn numbers_keep_all_their_digits() {
 }
 
 #[test]
-fn a_key_leads_to_the_first_entry_that_brought_it() {
+fn a_key_chooses_every_entry_that_brings_it_and_of_several_one_is_enough() {
     let base = Base::new();
     let run = base.sealed_run("a", 9);
-    for (key, seq) in [
-        ("client_order_id=O-7", 7),
-        ("ClientOrderId=O-7", 7),
-        ("venue_order_id=V-3", 6),
-        ("VenueOrderId=V-3", 6),
-        ("venue_order_id=V-0", 1),
+    for (keys, seqs) in [
+        (&["client_order_id=O-7"][..], &[7][..]),
+        (&["ClientOrderId=O-7"], &[7]),
+        (&["venue_order_id=V-3"], &[6, 7]),
+        (&["VenueOrderId=V-0"], &[1]),
+        (&["venue_order_id=V-3", "client_order_id=O-2"], &[2, 6, 7]),
+        (&["venue_order_id=V-3", "client_order_id=O-7", "client_order_id=none"], &[6, 7]),
     ] {
-        assert_eq!(numbers(&run, &["--key", key]), [seq], "{key}");
+        let arguments: Vec<&str> = keys.iter().flat_map(|key| ["--key", key]).collect();
+        assert_eq!(numbers(&run, &arguments), seqs, "{keys:?}");
+        let reversed: Vec<u64> = seqs.iter().rev().copied().collect();
+        assert_eq!(numbers(&run, &[&arguments[..], &["--reverse"]].concat()), reversed, "{keys:?}");
     }
-    let said = cat(&run, &["--key", "client_order_id=V-3"]).expect(2).told("no entry has the ClientOrderId \"V-3\"");
+    assert_eq!(numbers(&run, &["--key", "venue_order_id=V-3", "--from", "7"]), [7]);
+    assert_eq!(numbers(&run, &["--key", "venue_order_id=V-3", "--to", "6"]), [6]);
+    assert_eq!(numbers(&run, &["--key", "venue_order_id=V-3", "--limit", "1", "--reverse"]), [7]);
+    let said = cat(&run, &["--key", "client_order_id=V-3"]).expect(0).told("no entry has the ClientOrderId \"V-3\"");
     assert_eq!(said.stdout, "");
     cat(&run, &["--key", "O-7"]).expect(2).told("--key");
     cat(&run, &["--key", "trade_id=7"]).expect(2).told("trade_id");
-    for other in [["--from", "1"], ["--to", "1"], ["--limit", "1"]] {
-        cat(&run, &[&["--key", "client_order_id=O-7"], &other[..]].concat()).expect(2).told("cannot be used with");
+}
+
+#[test]
+fn what_lies_before_the_first_entry_of_a_key_is_not_read() {
+    let base = Base::new();
+    let run = base.sealed_run("a", 1000);
+    damage_event(&run, 500);
+    for direction in [&[][..], &["--reverse"]] {
+        cat(&run, &[&["--key", "client_order_id=O-700"], direction].concat()).expect(0);
+        cat(&run, &[&["--key", "client_order_id=O-300"], direction].concat()).expect(1).told("500");
     }
 }
 
@@ -174,7 +190,9 @@ fn a_chain_is_one_history_in_both_directions_and_tells_each_run() {
     store.open_run(RunManifest { parent_run_id: Some("a".to_owned()), ..RunManifest::new("b", "default") }).unwrap();
     let entries = SegmentBackend::open_sealed(base.path(), "default", "a").unwrap();
     let entries = entries.scan_range(1, 2, tapelog::ScanDirection::Forward).unwrap();
-    let batch: Vec<_> = entries.into_iter().map(tapelog::AppendEntry::without_indices).collect();
+    let key = || vec![tapelog::IndexKey::new(tapelog::IndexKind::VenueOrderId, "V-1".to_owned())];
+    let keys = [key(), Vec::new()];
+    let batch: Vec<_> = entries.into_iter().zip(keys).map(|(entry, keys)| tapelog::AppendEntry::new(entry, keys)).collect();
     store.append_batch(&batch).unwrap();
     store.seal(RunStatus::Ended).unwrap();
     let run = base.run("b");
@@ -189,6 +207,8 @@ fn a_chain_is_one_history_in_both_directions_and_tells_each_run() {
     assert_eq!(shown(&[]), ["a1", "a2", "a3", "b1", "b2"]);
     assert_eq!(shown(&["--reverse"]), ["b2", "b1", "a3", "a2", "a1"]);
     assert_eq!(shown(&["--from", "2", "--limit", "3"]), ["a2", "a3", "b2"]);
+    assert_eq!(shown(&["--key", "client_order_id=O-2", "--key", "venue_order_id=V-1"]), ["a2", "a3", "b1"]);
+    assert_eq!(shown(&["--key", "venue_order_id=V-1", "--reverse"]), ["b1", "a3", "a2"]);
     std::fs::remove_dir_all(base.run("a")).unwrap();
     let said = tapelog(["cat".as_ref(), run.as_os_str(), "--chain".as_ref()]).expect(0).told("the run a, which is not there");
     assert!(said.lines().len() == 2 && said.stdout.contains('b'), "{}", said.stdout);

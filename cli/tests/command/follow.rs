@@ -12,7 +12,7 @@ use tapelog::{
     compute_entry_hash,
 };
 
-use crate::support::{Base, command, damage_event, event, events, tapelog, wait_until};
+use crate::support::{Base, command, damage_event, damage_manifest, event, events, make_unknown, tapelog, wait_until};
 
 /// A `tapelog follow` that goes on in the background.
 struct Following {
@@ -105,6 +105,9 @@ fn a_sealed_run_is_shown_from_where_it_is_asked_for() {
     };
     assert_eq!(shown(&[]), (41..=50).collect::<Vec<_>>());
     assert_eq!(shown(&["-n", "0"]), [0_u64; 0]);
+    assert_eq!(shown(&["--key", "client_order_id=O-7"]), [7], "the ten last ones do not hold it");
+    assert_eq!(shown(&["-n", "10", "--key", "client_order_id=O-7"]), [0_u64; 0]);
+    assert_eq!(shown(&["--type", "OrderFilled", "--to", "2"]), [1, 2]);
     assert_eq!(shown(&["-n", "all"]), (1..=50).collect::<Vec<_>>());
     assert_eq!(shown(&["-n", "all", "--from", "48"]), [48, 49, 50]);
     assert_eq!(shown(&["-n", "all", "--limit", "2"]), [1, 2]);
@@ -271,6 +274,114 @@ fn it_ends_when_its_reader_leaves() {
 #[test]
 fn what_cannot_be_followed_is_refused() {
     let base = Base::new();
-    tapelog(["follow", &format!("{}/none", base.str())]).expect(2).told("none");
+    tapelog(["follow", &format!("{}/none/none", base.str())]).expect(2).told("none");
     tapelog(["follow", base.str(), "-n", "some"]).expect(2).told("neither a number nor `all`");
+}
+
+#[test]
+fn every_run_of_an_instance_is_shown_once_however_fast_they_come() {
+    let base = Base::new();
+    base.record(event(1), &["--run", "r1"]).expect(0);
+    let mut following = Following::start(&base.path().join("default"), &["--json"]);
+    assert_eq!(following.next()["run_id"], "r1");
+    for number in 2..=5 {
+        base.record(event(number), &["--run", &format!("r{number}")]).expect(0);
+    }
+    // One that says that it goes on from an earlier one is none to come back to.
+    let mut child = open(&base, "r6", Some("r2"));
+    append(&mut child, "6");
+    child.seal(RunStatus::Ended).unwrap();
+    let mut shown: Vec<String> = (2..=6).map(|_| following.next()["run_id"].as_str().unwrap().to_owned()).collect();
+    // What goes on from r2 may be shown right behind it.
+    shown.sort();
+    assert_eq!(shown, ["r2", "r3", "r4", "r5", "r6"]);
+    let (rest, code, told) = following.interrupt();
+    assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
+}
+
+#[test]
+fn a_run_that_comes_late_is_shown_late_and_those_before_the_first_are_not_shown() {
+    let base = Base::new();
+    base.record(event(10), &["--run", "old"]).expect(0);
+    base.record(event(20), &["--run", "first"]).expect(0);
+    let mut following = Following::start(&base.path().join("default"), &["--json"]);
+    assert_eq!(following.next()["run_id"], "first");
+    base.record(event(15), &["--run", "late"]).expect(0);
+    assert_eq!(following.next()["run_id"], "late");
+    base.record(event(30), &["--run", "next"]).expect(0);
+    assert_eq!(following.next()["run_id"], "next");
+    let (rest, code, told) = following.interrupt();
+    assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_told_once_and_passed_over() {
+    let base = Base::new();
+    make_unknown(&base.sealed_run("r0", 1));
+    base.sealed_run("r1", 1);
+    let mut following = Following::start(&base.path().join("default"), &["--json"]);
+    assert_eq!(following.next()["run_id"], "r1");
+    let other = Base::new();
+    let unknown = other.sealed_run("r2", 1);
+    make_unknown(&unknown);
+    std::fs::rename(unknown, base.run("r2")).unwrap();
+    let damaged = other.sealed_run("r2a", 1);
+    damage_manifest(&damaged);
+    std::fs::rename(damaged, base.run("r2a")).unwrap();
+    base.record(event(3), &["--run", "r3"]).expect(0);
+    assert_eq!(following.next()["run_id"], "r3");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let (rest, code, told) = following.interrupt();
+    assert_eq!((rest.len(), code), (0, Some(1)), "{told}");
+    for run in ["r0/MANIFEST has format version", "r2/MANIFEST has format version", "r2a/MANIFEST at byte"] {
+        let of_run = |line: &&str| line.contains("a run is passed over") && line.contains(run);
+        assert_eq!(told.lines().filter(of_run).count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn an_instance_of_which_no_run_can_be_read_is_no_instance_without_a_run() {
+    let base = Base::new();
+    let (older, newer) = (base.sealed_run("a", 1), base.sealed_run("b", 1));
+    make_unknown(&older);
+    make_unknown(&newer);
+    let instance = base.path().join("default");
+    let of_run = tapelog(["follow".as_ref(), newer.as_os_str()]).expect(2);
+    let said =
+        tapelog(["follow".as_ref(), instance.as_os_str()]).expect(2).told("a/MANIFEST has format version").told(of_run.stderr.trim());
+    assert!(!said.stderr.contains("waiting"), "{said:#?}");
+    damage_manifest(&newer);
+    tapelog(["follow".as_ref(), instance.as_os_str()]).expect(1).told("a/MANIFEST has format version").told("b/MANIFEST at byte");
+}
+
+#[test]
+fn an_instance_is_waited_for_where_its_base_is_there_and_a_run_is_not() {
+    let base = Base::new();
+    let mut following = Following::start(&base.path().join("default"), &["--json", "--until-end"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    base.sealed_run("a", 2);
+    assert_eq!(following.next_seqs(2), [1, 2]);
+    let (_, code, told) = following.end();
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("there is no run yet"), "{told}");
+    tapelog(["follow".as_ref(), base.run("none").as_os_str()]).expect(2).told("none");
+    tapelog(["follow", &format!("{}/none/of/this", base.str())]).expect(2).told("none/of/this");
+}
+
+#[test]
+fn text_names_the_run_of_an_instance_and_of_a_run_each_later_one() {
+    let base = Base::new();
+    base.record(event(1), &["--run", "a"]).expect(0);
+    let (lines, code, _) = Following::start(&base.path().join("default"), &["--until-end"]).end();
+    assert_eq!(code, Some(0));
+    assert!(lines[0].starts_with("a         1  "), "{lines:?}");
+    let mut first = open(&base, "b", None);
+    append(&mut first, "1");
+    let mut following = Following::start(&base.run("b"), &[]);
+    let of_first = following.lines.next().unwrap().unwrap();
+    first.seal(RunStatus::Ended).unwrap();
+    append(&mut open(&base, "c", Some("b")), "2");
+    let of_child = following.lines.next().unwrap().unwrap();
+    assert!(of_first.starts_with("       1  ") && of_child.starts_with("c         1  "), "{of_first}\n{of_child}");
+    following.interrupt();
 }

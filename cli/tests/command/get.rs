@@ -47,7 +47,8 @@ fn a_key_leads_to_the_first_entry_that_brought_it() {
     get(&run, &["--key", "venue_order_id=V-9"]).expect(2).told("no entry has the VenueOrderId \"V-9\"");
     get(&run, &["--key", "V-9"]).expect(2).told("expected KIND=VALUE");
     get(&run, &["5", "--key", "venue_order_id=V-3"]).expect(2).told("cannot be used with");
-    get(&run, &[]).expect(2).told("required");
+    get(&run, &["--key", "venue_order_id=V-3", "--key", "venue_order_id=V-4"]).expect(2).told("given more than once");
+    get(&run, &[]).expect(2).told("required").told("<SEQ|--key <KIND=VALUE>>");
 }
 
 #[test]

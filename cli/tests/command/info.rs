@@ -96,3 +96,17 @@ fn where_there_is_no_run_nothing_is_told() {
     let base = Base::new();
     tapelog(["info", base.str()]).expect(2).told("no run in this folder");
 }
+
+#[test]
+fn a_lineage_that_does_not_fit_is_corrupt() {
+    let base = Base::new();
+    let parent = base.sealed_run("a", 3);
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { parent_run_id: Some("a".to_owned()), ..RunManifest::new("b", "default") }).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    std::fs::remove_dir_all(&parent).unwrap();
+    base.sealed_run("a", 4);
+    let run = base.run("b");
+    let said = tapelog(["info".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(1);
+    assert!(said.json()["lineage"]["note"].as_str().unwrap().contains("not in the state in which its child found it"));
+}

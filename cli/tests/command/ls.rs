@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend};
 
-use crate::support::{Base, contents, event, tapelog};
+use crate::support::{Base, contents, damage_manifest, event, make_unknown, tapelog};
 
 fn rows(base: &Base) -> Vec<Value> {
     tapelog(["ls", base.str(), "--json"]).expect(0).json_lines()
@@ -96,11 +96,11 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason() {
     let broken = base.sealed_run("b", 5);
     std::fs::write(broken.join("MANIFEST"), b"nonsense").unwrap();
     std::fs::write(broken.join("00000001.seg"), vec![7; 100_000]).unwrap();
-    let rows = rows(&base);
+    let rows = tapelog(["ls", base.str(), "--json"]).expect(1).json_lines();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[1]["run_id"], "b");
     assert!(rows[1]["status"].is_null() && rows[1]["note"].is_string(), "{}", rows[1]);
-    assert!(tapelog(["ls", base.str()]).expect(0).stdout.contains("\tunreadable\t"));
+    assert!(tapelog(["ls", base.str()]).expect(1).stdout.contains("\tunreadable\t"));
 }
 
 #[test]
@@ -120,4 +120,39 @@ fn a_base_that_is_not_there_or_no_folder_is_told() {
     tapelog(["ls", "/nowhere/at/all"]).expect(2).told("cannot list /nowhere/at/all");
     let file = base.file("file", "");
     tapelog(["ls".as_ref(), file.as_os_str()]).expect(2).told("cannot list ");
+}
+
+#[test]
+fn a_run_of_another_version_is_not_corrupt_and_one_whose_manifest_is_damaged_is() {
+    let base = Base::new();
+    base.sealed_run("a", 5);
+    make_unknown(&base.sealed_run("b", 5));
+    assert!(tapelog(["ls", base.str()]).expect(2).stdout.contains("has format version 9"));
+    let damaged = base.sealed_run("c", 5);
+    damage_manifest(&damaged);
+    let rows = tapelog(["ls", base.str(), "--json"]).expect(1).json_lines();
+    // The first segment tells what the run is, and how it ended is lost.
+    assert_eq!((&rows[1]["run_id"], &rows[1]["status"]), (&"c".into(), &"Running".into()));
+    assert_eq!(rows[1]["note"], "acknowledged data is damaged");
+    for arguments in [&["cat"][..], &["get", "3"], &["info"]] {
+        let path = [damaged.as_os_str()];
+        let all = [&[arguments[0].as_ref()], &path[..], &arguments[1..].iter().map(AsRef::as_ref).collect::<Vec<_>>()].concat();
+        assert!(!tapelog(all).expect(1).told("acknowledged data damaged").stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_base_is_named_for_what_it_is() {
+    let base = Base::new();
+    base.sealed_run("a", 1);
+    let newest = base.sealed_run("b", 1);
+    let instance = base.path().join("default");
+    tapelog(["ls".as_ref(), instance.as_os_str()]).expect(2).told(&format!("is an instance; `tapelog ls {} default`", base.str()));
+    tapelog(["ls".as_ref(), newest.as_os_str()]).expect(2).told("is a run; `tapelog info ");
+    for arguments in [&["cat"][..], &["get", "1"], &["info"]] {
+        let told = format!("it is an instance, and its newest run is {}", newest.display());
+        let all = [&[arguments[0].as_ref(), instance.as_os_str()], &arguments[1..].iter().map(AsRef::as_ref).collect::<Vec<_>>()[..]];
+        tapelog(all.concat()).expect(2).told(&told);
+    }
+    tapelog(["cat", base.str()]).expect(2).told("it holds instances");
 }

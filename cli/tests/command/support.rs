@@ -221,6 +221,30 @@ pub fn damage_event(run: &Path, number: u64) {
     panic!("{mark} is in no segment of {}", run.display());
 }
 
+/// Makes the manifest one of a format version that nobody knows yet.
+pub fn make_unknown(run: &Path) {
+    let path = run.join("MANIFEST");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let body_len = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    bytes[4..8].copy_from_slice(&9_u32.to_le_bytes());
+    let crc = crc32(bytes[..12].iter().chain(&bytes[16..72 + body_len]));
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+}
+
+fn crc32<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+    !bytes.into_iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+/// Makes the manifest of a run nonsense.
+pub fn damage_manifest(run: &Path) {
+    let path = run.join("MANIFEST");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[..200].fill(7);
+    std::fs::write(&path, bytes).unwrap();
+}
+
 /// Every file under `folder` with its bytes.
 pub fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

@@ -1,5 +1,6 @@
 //! Entries are shown in the form that is asked for, and none of them loses anything.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -100,12 +101,20 @@ fn raw_is_the_payloads_to_the_byte_one_behind_the_other() {
 }
 
 #[test]
-fn of_json_and_a_format_the_last_counts() {
+fn json_is_a_format_and_no_other_beside_it() {
     let base = Base::new();
     let run = run(&base);
     assert_eq!(cat(&run, &["--format", "json"]).stdout, cat(&run, &["--json"]).stdout);
-    assert_eq!(cat(&run, &["--format", "text", "--json"]).stdout, cat(&run, &["--json"]).stdout);
-    assert_eq!(cat(&run, &["--json", "--format", "text"]).stdout, cat(&run, &[]).stdout);
+    for contradiction in
+        [&["--format", "text", "--json"][..], &["--json", "--format", "raw"], &["--json", "--time", "nanos"], &["--json-strings"]]
+    {
+        let run = [OsStr::new("cat"), run.as_os_str()];
+        tapelog(run.into_iter().chain(contradiction.iter().map(OsStr::new))).expect(2).told("--");
+    }
+    for subcommand in ["ls", "verify"] {
+        tapelog([subcommand, base.str(), "--json-strings"]).expect(2).told("--json");
+    }
+    tapelog(["ls", base.str(), "--json", "--time", "nanos"]).expect(2).told("cannot be used with");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum PayloadForm {
     Json,
     /// `MessagePack` as JSON; what is none is shown in base64, with the reason
     Msgpack,
+    /// Text, whatever characters it holds; what is not UTF-8 is shown in base64, with the reason
+    Text,
     /// Two hexadecimal digits a byte
     Hex,
     /// Not at all
@@ -36,7 +38,7 @@ pub enum Shown<'a> {
     Json(String),
     /// It was `MessagePack`, and this is the same value in JSON.
     Msgpack(String),
-    /// It is text without control characters.
+    /// It is text; a terminal takes all of it as text only once it is escaped.
     Text(&'a str),
     /// It is shown in base64, because nothing else fits.
     Base64(String),
@@ -61,6 +63,7 @@ impl<'a> Shown<'a> {
             PayloadForm::Auto => Self::first_that_fits(payload, numbers),
             PayloadForm::Json => decode_json(payload).map_or_else(undecoded, Self::Json),
             PayloadForm::Msgpack => msgpack::to_json(payload, numbers).map_or_else(undecoded, Self::Msgpack),
+            PayloadForm::Text => decode_text(payload).map_or_else(undecoded, Self::Text),
             PayloadForm::Hex => Self::Hex(hex(payload)),
             PayloadForm::None => Self::Nothing,
         }
@@ -113,7 +116,7 @@ impl<'a> Shown<'a> {
     pub fn write_text(&self, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Json(json) | Self::Msgpack(json) => output.write_all(escaped_json(json).as_bytes()),
-            Self::Text(text) => output.write_all(text.as_bytes()),
+            Self::Text(text) => output.write_all(escaped(text).as_bytes()),
             Self::Base64(base64) => write!(output, "base64:{base64}"),
             Self::Undecoded { base64, reason } => write!(output, "base64:{base64} ({})", escaped(reason)),
             Self::Hex(hex) => write!(output, "hex:{hex}"),
@@ -127,6 +130,10 @@ fn decode_json(payload: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(payload).map_err(|error| format!("not JSON: not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
     let value: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     String::from_utf8(compact(value)).map_err(|error| format!("not JSON: {error}"))
+}
+
+fn decode_text(payload: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(payload).map_err(|error| format!("not text: not UTF-8 from byte {} on", error.valid_up_to() + 1))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -201,6 +208,15 @@ mod tests {
         ] {
             assert_eq!(in_json(&shown(payload, form)), json);
         }
+    }
+
+    #[test]
+    fn text_that_is_asked_for_may_hold_control_characters_and_is_escaped() {
+        let text = shown(b"8=FIX.4.4\x019=5\x01{}", PayloadForm::Text);
+        assert_eq!(in_json(&text), r#"{"payload_text":"8=FIX.4.4\u00019=5\u0001{}"}"#);
+        assert_eq!(in_text(&text), "8=FIX.4.4\\u{1}9=5\\u{1}{}");
+        assert_eq!(shown(b"[1]", PayloadForm::Text), Shown::Text("[1]"));
+        assert_eq!(in_text(&shown(b"a\xFF", PayloadForm::Text)), "base64:Yf8= (not text: not UTF-8 from byte 2 on)");
     }
 
     #[test]
