@@ -13,19 +13,13 @@ use crate::store::segment::run_view::{RunView, ViewState};
 use crate::store::{Check, EntryView, ReadPath, RecoveryReport, SegmentBackend, Visibility};
 
 /// How the files of a run are opened for reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ReaderOptions {
-    /// Which entries of a run that is not sealed are shown.
+    /// Which entries of a run that is not sealed are shown. Default: those that are durable.
     pub visibility: Visibility,
     /// How sealed segments are read. Those of a run that is not sealed, or that is damaged, are always read by position.
+    /// Default: by position, so that whatever happens to the files is an error value.
     pub read_path: ReadPath,
-}
-
-impl Default for ReaderOptions {
-    /// What is durable, by position: whatever happens to the files is an error value.
-    fn default() -> Self {
-        Self { visibility: Visibility::Durable, read_path: ReadPath::Positional }
-    }
 }
 
 /// Reads one run. Cheap to clone, and can be used on any number of threads beside the store that writes.

@@ -131,7 +131,10 @@ impl SegmentBackend {
         }
     }
 
-    /// Opens a sealed run for reading.
+    /// Opens a sealed run for reading, by position: whatever happens to its files is an error value.
+    ///
+    /// Through maps it is read by a store that was built with [`ReadPath::Map`] and opens it with
+    /// [`SegmentBackend::into_read_only`].
     ///
     /// # Errors
     /// `InvalidId` for an id that cannot name a folder, and as [`SegmentBackend::open_sealed_file`].
@@ -143,7 +146,7 @@ impl SegmentBackend {
         store.open_sealed_folder(&path)
     }
 
-    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading.
+    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading, as [`SegmentBackend::open_sealed`] does.
     ///
     /// # Errors
     /// `Backend` where there is no run or it is not sealed, `Corrupted` where its manifest cannot be
@@ -163,7 +166,7 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
         let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Visibility::Durable)
+        Self::new(base_of(&path)).open_folder(&path, Visibility::Durable)
     }
 
     /// As [`SegmentBackend::open_read_only`], and shows everything whole that is written. What is
@@ -173,16 +176,18 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
         let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Visibility::Written)
+        Self::new(base_of(&path)).open_folder(&path, Visibility::Written)
     }
 
     /// Opens the run in a folder for reading; the files of a sealed one are mapped.
     pub(crate) fn open_mapped(path: &Path, visibility: Visibility) -> Result<Self, EventStoreError> {
         let path = run_folder(path.to_owned());
-        Self::new(base_of(&path)).open_folder(&path, visibility)
+        let options = Options { read_path: Some(ReadPath::Map), ..Options::default() };
+        Self::with_options(base_of(&path), options, Arc::new(OsStorage)).open_folder(&path, visibility)
     }
 
-    /// Opens the run in a folder for reading, over this store's storage and with its options.
+    /// Opens the run in a folder for reading, over this store's storage and with its options: by position, unless the
+    /// store was built with [`ReadPath::Map`], which maps the files of a sealed run.
     ///
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
@@ -197,12 +202,6 @@ impl SegmentBackend {
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_written(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
         self.open_folder(path.as_ref(), Visibility::Written)
-    }
-
-    /// A store for runs that may be somebody else's: their files are not mapped.
-    fn positional(folder: &Path) -> Self {
-        let options = Options { read_path: ReadPath::Positional, ..Options::default() };
-        Self::with_options(base_of(folder), options, Arc::new(OsStorage))
     }
 
     fn open_sealed_folder(mut self, folder: &Path) -> Result<Self, EventStoreError> {

@@ -167,7 +167,7 @@ impl ClosedRun {
             repair(&**storage, folder, &judgement)?;
         }
         let acknowledged = judgement.acknowledged();
-        let judged = judged_set(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.read_path)?;
+        let judged = judged_set(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.own_read_path())?;
         let high_watermark = acknowledged.seq;
         let facts = ClosedFacts {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
@@ -238,7 +238,7 @@ impl ClosedRun {
             let corruption = Corruption::at(&path, identity.opening.len() as u64, "a seal whose segments hold its entries", fault);
             return Err(corruption.advise("keep the file as it is, and copy it back if there is a copy").into());
         }
-        let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.read_path };
+        let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.foreign_read_path() };
         let set = SegmentSet::new(
             storage.clone(),
             folder.to_owned(),
