@@ -41,7 +41,7 @@ impl ChainFollower {
     /// # Errors
     /// As [`Follower::open`].
     pub fn open(path: impl AsRef<Path>, options: FollowOptions) -> Result<Self, EventStoreError> {
-        Self::over(Arc::new(OsStorage), run_folder(path.as_ref().to_owned()), options)
+        Self::over(Arc::new(OsStorage), run_folder(&OsStorage, path.as_ref()), options)
     }
 
     pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {

@@ -78,7 +78,7 @@ impl Follower {
     /// `Backend` where there is no run, `Corrupted` where its manifest cannot be read, `UnsupportedVersion` where this
     /// build does not know its format.
     pub fn open(path: impl AsRef<Path>, options: FollowOptions) -> Result<Self, EventStoreError> {
-        Self::over(Arc::new(OsStorage), run_folder(path.as_ref().to_owned()), options)
+        Self::over(Arc::new(OsStorage), run_folder(&OsStorage, path.as_ref()), options)
     }
 
     pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {
@@ -172,11 +172,12 @@ impl Follower {
 }
 
 impl SegmentBackend {
-    /// Begins to follow the run in a folder, over this store's storage.
+    /// Begins to follow the run in a folder, or beside a MANIFEST, over this store's storage.
     ///
     /// # Errors
     /// As [`Follower::open`].
     pub fn follow(&self, path: impl AsRef<Path>, options: FollowOptions) -> Result<Follower, EventStoreError> {
-        Follower::over(self.storage(), path.as_ref().to_owned(), options)
+        let folder = run_folder(&*self.storage(), path.as_ref());
+        Follower::over(self.storage(), folder, options)
     }
 }

@@ -7,5 +7,6 @@ mod damaged;
 mod every_way;
 mod following;
 mod killed_beneath;
+mod paths;
 mod through_the_trait;
 mod ways;

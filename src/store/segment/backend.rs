@@ -152,7 +152,7 @@ impl SegmentBackend {
     /// `Backend` where there is no run or it is not sealed, `Corrupted` where its manifest cannot be
     /// read, `UnsupportedVersion` where this build does not know its format.
     pub fn open_sealed_file(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
+        let path = run_folder(&OsStorage, &path.into());
         Self::new(base_of(&path)).open_sealed_folder(&path)
     }
 
@@ -165,7 +165,7 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
+        let path = run_folder(&OsStorage, &path.into());
         Self::new(base_of(&path)).open_folder(&path, Visibility::Durable)
     }
 
@@ -175,13 +175,13 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
+        let path = run_folder(&OsStorage, &path.into());
         Self::new(base_of(&path)).open_folder(&path, Visibility::Written)
     }
 
     /// Opens the run in a folder for reading; the files of a sealed one are mapped.
     pub(crate) fn open_mapped(path: &Path, visibility: Visibility) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.to_owned());
+        let path = run_folder(&OsStorage, path);
         let options = Options { read_path: Some(ReadPath::Map), ..Options::default() };
         Self::with_options(base_of(&path), options, Arc::new(OsStorage)).open_folder(&path, visibility)
     }
@@ -192,7 +192,8 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_read_only(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Visibility::Durable)
+        let path = run_folder(&*self.storage, path.as_ref());
+        self.open_folder(&path, Visibility::Durable)
     }
 
     /// As [`SegmentBackend::into_read_only`], and shows everything whole that is written, as
@@ -201,7 +202,8 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_written(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Visibility::Written)
+        let path = run_folder(&*self.storage, path.as_ref());
+        self.open_folder(&path, Visibility::Written)
     }
 
     fn open_sealed_folder(mut self, folder: &Path) -> Result<Self, EventStoreError> {
@@ -283,7 +285,7 @@ impl SegmentBackend {
     /// # Errors
     /// Where that cannot be found out.
     pub fn is_live(path: impl AsRef<Path>) -> Result<bool, EventStoreError> {
-        let lock = path.as_ref().join(file_name::LOCK);
+        let lock = run_folder(&OsStorage, path.as_ref()).join(file_name::LOCK);
         let state = OsStorage.lock_state(&lock).map_err(|error| EventStoreError::from_io("look at", &lock, &error))?;
         Ok(state == LockState::Held)
     }
@@ -465,12 +467,14 @@ impl SegmentBackend {
     }
 }
 
-/// The folder of a run that is named by its folder or by its MANIFEST.
-pub(crate) fn run_folder(path: PathBuf) -> PathBuf {
-    match path.parent() {
-        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder.to_owned(),
+/// The folder of a run that is named by its folder or by its MANIFEST, in whatever way: a run is known by its folder's
+/// own name, and its relatives stand beside that folder.
+pub(crate) fn run_folder(storage: &dyn Storage, path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder,
         _ => path,
-    }
+    };
+    storage.resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// The base of a run's folder, two levels above it.
