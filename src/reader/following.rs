@@ -63,8 +63,9 @@ struct Known {
     sealed: Option<Box<RunManifest>>,
 }
 
-/// Where a walk ended that did not come to the bound.
-type Stop = (u32, u64, StopReason);
+/// Where a walk ended that did not come to the bound: the segment, the byte, and why; without a reason there is no such
+/// segment.
+type Stop = (u32, u64, Option<StopReason>);
 
 /// A walk that only judges: the entries are read once their batch has passed.
 struct Judging;
@@ -216,7 +217,7 @@ impl Following {
         let mut stop = None;
         let here = self.tip.position.ordinal;
         if here > 0 && !self.is_at_bound(known) {
-            let Some(file) = self.take_file(here)? else { return Ok(None) };
+            let Some(file) = self.take_file(here)? else { return Ok(Some((here, self.tip.position.offset, None))) };
             let Tip { state, position } = self.tip;
             let walk = BatchWalk::resume(
                 self.window(&file, here, known),
@@ -231,7 +232,7 @@ impl Following {
         }
         while !polled.broke && !self.is_at_bound(known) {
             let ordinal = self.tip.position.ordinal + 1;
-            let Some(file) = self.take_file(ordinal)? else { return Ok(stop) };
+            let Some(file) = self.take_file(ordinal)? else { return Ok(Some(damaged_one(stop, (ordinal, 0, None), known))) };
             let Tip { state, position } = self.tip;
             let salt = self.identity.salt(ordinal);
             let opened = BatchWalk::open(
@@ -245,11 +246,11 @@ impl Following {
             )?;
             let walk = match opened {
                 Ok(walk) => walk,
-                Err((offset, reason)) => return Ok(stop.or(Some((ordinal, offset, reason)))),
+                Err((offset, reason)) => return Ok(Some(damaged_one(stop, (ordinal, offset, Some(reason)), known))),
             };
             let stopped = self.batches(walk, ordinal, known, check, visit, polled)?;
             if self.tip.position.ordinal != ordinal {
-                return Ok(stop.or(stopped));
+                return Ok(stopped.map(|stopped| damaged_one(stop, stopped, known)).or(stop));
             }
             self.file = Some((ordinal, file));
             stop = stopped;
@@ -288,7 +289,7 @@ impl Following {
             }
             let batch = match walk.next_batch(&mut Judging)? {
                 Step::Batch(batch) => batch,
-                Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
+                Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, Some(reason)))),
             };
             if walk.state().seq >= self.next {
                 self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
@@ -354,8 +355,9 @@ impl Following {
     fn damage(&self, stop: Option<Stop>) -> EventStoreError {
         let Tip { state, position } = self.tip;
         let (ordinal, offset, found) = match stop {
-            Some((ordinal, offset, reason)) => (ordinal, offset, reason.to_string()),
-            None => (position.ordinal.max(1), position.offset, "no such segment".to_owned()),
+            Some((ordinal, offset, Some(reason))) => (ordinal, offset, reason.to_string()),
+            Some((ordinal, offset, None)) => (ordinal, offset, "no such segment".to_owned()),
+            None => (position.ordinal.max(1), position.offset, StopReason::Unwritten.to_string()),
         };
         let path = self.folder.join(file_name::segment(ordinal));
         Corruption::at(&path, offset, format!("the batch behind commit {}, which is durable", state.commit_no), found)
@@ -363,4 +365,14 @@ impl Following {
             .advise("verify the run to see the extent of the damage")
             .into()
     }
+}
+
+/// Which of two places is the damaged one: where the batches of a segment end, or where the segment behind it cannot be
+/// begun. Zeros are the end of any full segment.
+fn damaged_one(end: Option<Stop>, begin: Stop, known: &Known) -> Stop {
+    let Some(end) = end else { return begin };
+    let (ordinal, _, reason) = end;
+    let is_cut = reason != Some(StopReason::Unwritten) || known.end.ordinal <= ordinal;
+    // A whole opening frame that does not fit names another end of the segment before it.
+    if is_cut || begin.2 == Some(StopReason::Open) { end } else { begin }
 }

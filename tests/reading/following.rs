@@ -118,6 +118,69 @@ fn damage_below_what_is_durable_is_told_and_not_passed_over() {
     assert_eq!(shown(&mut follower), [4, 5, 6], "once the bytes are back it goes on");
 }
 
+/// A run of four segments, the last of them begun, and what a change of its files makes of it: the damage that a follower
+/// and a judgement tell.
+fn told_after(change: impl FnOnce(&Path)) -> (String, Vec<u64>) {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    for seq in 1..=60 {
+        store.append_batch(&batch(seq, seq, 500)).unwrap();
+        // Spares are made by hand too.
+        for step in store.background_steps() {
+            store.run_background_step(step).unwrap();
+        }
+    }
+    assert!(folder.join("00000004.seg").exists());
+    change(&folder);
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    let mut seqs = Vec::new();
+    let error = loop {
+        match follower.visit(Duration::from_millis(50), Check::Full, |view| {
+            seqs.push(view.seq());
+            ControlFlow::Continue(())
+        }) {
+            Ok(progress) => assert!(matches!(progress, Progress::Shown(_)), "{progress:?}"),
+            Err(error) => break error,
+        }
+    };
+    let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+    let file = corruption.file.as_ref().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    (format!("{file} at {}: {}", corruption.offset.unwrap(), corruption.found), seqs)
+}
+
+fn overwrite(path: &Path, from: usize, len: usize, value: u8) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[from..from + len].fill(value);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn the_damaged_place_is_named_wherever_in_its_segment_it_lies() {
+    let (told, whole) = told_after(|folder| overwrite(&folder.join("00000003.seg"), 4096, 64, 7));
+    assert_eq!(told, "00000003.seg at 4096: no valid frame header");
+    let (told, seqs) = told_after(|folder| overwrite(&folder.join("00000003.seg"), 4096, 64, 0));
+    assert_eq!((told.as_str(), &seqs), ("00000003.seg at 4096: nothing was written here", &whole));
+    let (told, seqs) = told_after(|folder| std::fs::remove_file(folder.join("00000003.seg")).unwrap());
+    assert_eq!((told.as_str(), &seqs), ("00000003.seg at 0: no such segment", &whole));
+    // The end of a segment is missing: the next one says that there was more.
+    let last = entry_of(*whole.last().unwrap(), 500).entry;
+    let (told, seqs) = told_after(|folder| {
+        let path = folder.join("00000002.seg");
+        let bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(500).position(|window| window == last.payload.as_ref()).unwrap();
+        overwrite(&path, at - 8, bytes.len() - at, 0);
+    });
+    assert!(told.starts_with("00000002.seg at "), "{told}");
+    assert_eq!(seqs, whole[..whole.len() - 1]);
+    // And where the run ends in the segment, nothing is to be expected of a next one.
+    let (told, _) = told_after(|folder| {
+        let bytes = std::fs::read(folder.join("00000004.seg")).unwrap();
+        overwrite(&folder.join("00000004.seg"), 4096 + 8, bytes.len() - 4096 - 8, 0);
+    });
+    assert!(told.starts_with("00000004.seg at 4096"), "{told}");
+}
+
 #[test]
 fn a_tail_at_rest_is_woken_by_the_next_batch() {
     let base = tempfile::tempdir().unwrap();
