@@ -7,6 +7,7 @@ mod damaged;
 mod every_way;
 mod following;
 mod killed_beneath;
+mod left_running;
 mod paths;
 mod through_the_trait;
 mod ways;

@@ -98,7 +98,8 @@ fn judged_set(
     };
     let end_ordinal = judgement.end.position.ordinal;
     let mut segments: Vec<_> = chained.into_iter().filter(|segment| segment.ordinal < end_ordinal).collect();
-    let mut anchor = judgement.end.state.anchor;
+    let whole = if acknowledged.commit_no < judgement.end.state.commit_no { judgement.proven_tip } else { judgement.end };
+    let mut anchor = whole.state.anchor;
     let mut largest = max_ts_init(&judgement.end);
     let probe = new_set(Vec::new()).damaged(acknowledged.seq);
     for listed in judgement.listed.iter().filter(|listed| listed.ordinal >= end_ordinal) {
@@ -193,10 +194,13 @@ impl ClosedRun {
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
         let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
+        // What is whole and nothing proves durable is shown to nobody who did not ask for it, in a damaged run either:
+        // a loss of power may take it back.
+        let shows_all = shown == Visibility::Written || SeededBug::UnprovenShown.is_on();
+        let acknowledged = judgement.damaged.then(|| if shows_all { judgement.acknowledged() } else { judgement.proven });
         // Files of a run that somebody else may be writing or cutting are never mapped.
-        let acknowledged = judgement.damaged.then(|| judgement.acknowledged());
         let judged = judged_set(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
-        let tip = if shown == Visibility::Written || SeededBug::UnprovenShown.is_on() { judgement.end } else { judgement.proven_tip };
+        let tip = if shows_all { judgement.end } else { judgement.proven_tip };
         let (anchor, high_watermark) = match acknowledged {
             Some(acknowledged) => (judged.anchor, acknowledged.seq),
             None => (tip.state.anchor, tip.state.seq),
