@@ -94,16 +94,20 @@ impl RunReader {
         Self { view, visibility }
     }
 
-    /// The same run, of which another part is shown. A reader of files shows what it was opened with.
+    /// The same run, of which another part is shown. A reader of files goes on to show what it was opened with, see
+    /// [`ReaderOptions`].
     #[must_use]
     pub fn with_visibility(self, visibility: Visibility) -> Self {
         Self { visibility, ..self }
     }
 
-    /// Which entries are shown.
+    /// Which entries are shown. Of a sealed run all are durable.
     #[must_use]
     pub fn visibility(&self) -> Visibility {
-        self.visibility
+        match &self.view.state {
+            ViewState::Live(_) => self.visibility,
+            ViewState::Closed(facts) => facts.shown,
+        }
     }
 
     /// The run's folder.
@@ -290,8 +294,12 @@ impl RunReader {
         self.view.set.close_files();
     }
 
-    /// Waits for entries from `from` on, as this process writes them. Of a run that it does not write, what there is
-    /// is shown, and then that it ended.
+    /// Waits for entries from `from` on, as this process writes them: for a reader that came from the store that writes
+    /// the run, [`SegmentBackend::reader`]. `visibility` is then the tail's own.
+    ///
+    /// A reader of files shows what there was when it was opened, with the visibility that it was opened with, and ends
+    /// with [`RunEnd::Snapshot`](crate::RunEnd::Snapshot) where the run was not sealed. What another process writes is
+    /// shown by a [`Follower`](crate::Follower).
     #[must_use]
     pub fn tail(&self, from: u64, visibility: Visibility) -> Tail {
         let visibility = if SeededBug::TailShowsWritten.is_on() { Visibility::Written } else { visibility };

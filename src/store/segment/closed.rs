@@ -174,6 +174,7 @@ impl ClosedRun {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
             anchor: judged.anchor,
             report: judgement.report().clone(),
+            shown: Visibility::Durable,
         };
         Ok(Self {
             set: Arc::new(judged.set),
@@ -209,6 +210,7 @@ impl ClosedRun {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
             anchor,
             report: judgement.report().clone(),
+            shown,
         };
         Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), max_ts_init: judged.max_ts_init, closed: Closed::ReadOnly })
     }
@@ -234,7 +236,7 @@ impl ClosedRun {
             let acknowledged = Claim { commit_no: damage.end_commit_no.max(damage.proven_commit_no), seq: section.high_watermark };
             let judged = judged_set(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
-            let facts = ClosedFacts { manifest, anchor: judged.anchor, report };
+            let facts = ClosedFacts { manifest, anchor: judged.anchor, report, shown: Visibility::Durable };
             return Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), closed, max_ts_init: judged.max_ts_init });
         }
         if let Some(fault) = seal::table_fault(&section) {
@@ -372,7 +374,7 @@ fn sealed_segments(section: &SealSection) -> Vec<ReadSegment> {
 
 fn sealed_facts(manifest: RunManifest, section: &SealSection) -> ClosedFacts {
     let anchor = section.anchor.map(|(ordinal, offset)| Position { ordinal, offset });
-    ClosedFacts { manifest, anchor, report: sealed_report(section) }
+    ClosedFacts { manifest, anchor, report: sealed_report(section), shown: Visibility::Durable }
 }
 
 fn sealed_report(section: &SealSection) -> RecoveryReport {

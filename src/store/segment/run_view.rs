@@ -48,6 +48,8 @@ pub(crate) struct ClosedFacts {
     pub(crate) manifest: RunManifest,
     pub(crate) anchor: Option<Position>,
     pub(crate) report: RecoveryReport,
+    /// Which entries are shown up to the manifest's high-watermark.
+    pub(crate) shown: Visibility,
 }
 
 impl RunView {
