@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tapelog::{
-    BackgroundMode, BackgroundStep, Durability, EventStore, EventStoreError, ReadPath, RecoveredState, RunStatus, ScanDirection, SegmentBackend,
-    Verifier,
+    BackgroundMode, BackgroundStep, Durability, EventStore, EventStoreError, ReadPath, RecoveredState, RunStatus, ScanDirection,
+    SegmentBackend, Verifier,
 };
 
 use crate::support::entries::{INSTANCE, batch, manifest};
