@@ -106,7 +106,8 @@ impl Tail {
             ViewState::Closed(facts) if facts.report.state == RecoveredState::Sealed || facts.manifest.is_sealed() => {
                 Some(RunEnd::Sealed(Box::new(facts.manifest.clone())))
             }
-            ViewState::Closed(_) => Some(RunEnd::Snapshot),
+            ViewState::Closed(facts) if facts.is_snapshot => Some(RunEnd::Snapshot),
+            ViewState::Closed(_) => Some(RunEnd::Left),
         }
     }
 

@@ -158,8 +158,8 @@ impl SegmentBackend {
 
     /// Opens the run in a folder for reading, whatever state it is in, and changes nothing.
     ///
-    /// Of a run that is not sealed, what is proven durable is shown. [`SegmentBackend::recovery`]
-    /// tells what else was found. Files are read by position, so that whatever happens to them
+    /// Of a run that is not sealed, or whose seal cannot be read, what is proven durable is shown, and
+    /// nothing that a loss of power may take back. [`SegmentBackend::recovery`] tells what else was found. Files are read by position, so that whatever happens to them
     /// meanwhile is an error value.
     ///
     /// # Errors

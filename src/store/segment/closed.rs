@@ -175,6 +175,7 @@ impl ClosedRun {
             anchor: judged.anchor,
             report: judgement.report().clone(),
             shown: Visibility::Durable,
+            is_snapshot: false,
         };
         Ok(Self {
             set: Arc::new(judged.set),
@@ -211,6 +212,7 @@ impl ClosedRun {
             anchor,
             report: judgement.report().clone(),
             shown,
+            is_snapshot: true,
         };
         Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), max_ts_init: judged.max_ts_init, closed: Closed::ReadOnly })
     }
@@ -236,7 +238,7 @@ impl ClosedRun {
             let acknowledged = Claim { commit_no: damage.end_commit_no.max(damage.proven_commit_no), seq: section.high_watermark };
             let judged = judged_set(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
-            let facts = ClosedFacts { manifest, anchor: judged.anchor, report, shown: Visibility::Durable };
+            let facts = ClosedFacts { manifest, anchor: judged.anchor, report, shown: Visibility::Durable, is_snapshot: false };
             return Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), closed, max_ts_init: judged.max_ts_init });
         }
         if let Some(fault) = seal::table_fault(&section) {
@@ -374,7 +376,7 @@ fn sealed_segments(section: &SealSection) -> Vec<ReadSegment> {
 
 fn sealed_facts(manifest: RunManifest, section: &SealSection) -> ClosedFacts {
     let anchor = section.anchor.map(|(ordinal, offset)| Position { ordinal, offset });
-    ClosedFacts { manifest, anchor, report: sealed_report(section), shown: Visibility::Durable }
+    ClosedFacts { manifest, anchor, report: sealed_report(section), shown: Visibility::Durable, is_snapshot: false }
 }
 
 fn sealed_report(section: &SealSection) -> RecoveryReport {
