@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use tapelog::{EventStore, IndexKind, RunStatus, ScanDirection, SegmentBackend};
+use tapelog::{EventStore, IndexKind, ReadPath, RunStatus, ScanDirection, SegmentBackend};
 
 use support::entries::{INSTANCE, client_order_id};
 use support::{scratch, write_run};
@@ -81,7 +81,8 @@ fn read(criterion: &mut Criterion) {
 
     store.seal(RunStatus::Ended).unwrap();
     drop(store);
-    let store = SegmentBackend::open_sealed(folder.path(), INSTANCE, RUN).unwrap();
+    let mapping = SegmentBackend::builder(folder.path()).read_path(ReadPath::Map).build().unwrap();
+    let store = mapping.into_read_only(folder.path().join(INSTANCE).join(RUN)).unwrap();
     let mut group = criterion.benchmark_group("read/sealed");
     read_store(&mut group, &store, "all_segments", 1, ENTRIES);
     group.finish();

@@ -24,7 +24,7 @@ pub enum EventStoreError {
     #[error("disk: {0}")]
     Disk(String),
     /// An entry was found whose bytes do not match its checksum or its hash.
-    #[error("the entry with seq {seq} does not match its hash; verify the run to see the extent of the damage")]
+    #[error("the entry with seq {seq} does not match its checksum or its hash; verify the run to see the extent of the damage")]
     HashMismatch {
         /// The entry's number.
         seq: u64,
@@ -41,13 +41,16 @@ pub enum EventStoreError {
     #[error("the run is sealed and takes no more records")]
     Closed,
     /// An entry that was acknowledged cannot be reached.
-    #[error("the entry with seq {missing} is missing between {prev} and {next}")]
+    #[error(
+        "the entry with seq {missing} is missing: between {prev} and {next} {} cannot be reached",
+        count_between(*.prev, *.next)
+    )]
     Gap {
-        /// The last number before the gap.
+        /// The last number before the gap; 0 where it begins with the first entry.
         prev: u64,
         /// The number at which reading could go on.
         next: u64,
-        /// The first number that is missing.
+        /// The first number that was asked for and is missing.
         missing: u64,
     },
     /// The run was left running by an earlier process: read it, seal it, go on in a child run.
@@ -92,6 +95,13 @@ pub enum EventStoreError {
         /// The rule that it breaks.
         reason: &'static str,
     },
+}
+
+fn count_between(prev: u64, next: u64) -> String {
+    match next.saturating_sub(prev).saturating_sub(1) {
+        1 => "one entry".to_owned(),
+        count => format!("{count} entries"),
+    }
 }
 
 impl EventStoreError {

@@ -10,7 +10,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +74,12 @@ pub trait Storage: Send + Sync + Debug {
     /// # Errors
     /// What the operating system reports; a missing path is `Ok(None)`.
     fn stat(&self, path: &Path) -> io::Result<Option<DirEntry>>;
+
+    /// The path by which `path` is known: without `.`, `..` and links. A path that leads nowhere, or in a storage that
+    /// has no links, is given back as it is.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
 
     /// Creates one folder with mode 0700, whatever the umask. Its parent must exist.
     ///

@@ -49,7 +49,7 @@ impl RunChain {
     /// As [`RunReader::open`] for each run; `Corrupted` where a run went on from another state of its parent than the one
     /// that is there, or where a run is its own ancestor; `LimitExceeded` for more than 100,000 runs.
     pub fn open(path: impl AsRef<Path>, options: ReaderOptions) -> Result<Self, EventStoreError> {
-        let folder = run_folder(path.as_ref().to_owned());
+        let folder = run_folder(&OsStorage, path.as_ref());
         let instance = folder.parent().map(Path::to_path_buf).unwrap_or_default();
         let (mut runs, mut seen) = (Vec::new(), HashSet::new());
         let mut missing_parent = None;

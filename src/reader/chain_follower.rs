@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
-use crate::model::{RunId, RunManifest, validate_id};
+use crate::model::{EventStoreEntry, RunId, RunManifest, validate_id};
 use crate::reader::follower::{FollowOptions, Follower};
 use crate::reader::progress::{Progress, RunEnd};
 use crate::store::segment::backend::run_folder;
@@ -41,7 +41,7 @@ impl ChainFollower {
     /// # Errors
     /// As [`Follower::open`].
     pub fn open(path: impl AsRef<Path>, options: FollowOptions) -> Result<Self, EventStoreError> {
-        Self::over(Arc::new(OsStorage), run_folder(path.as_ref().to_owned()), options)
+        Self::over(Arc::new(OsStorage), run_folder(&OsStorage, path.as_ref()), options)
     }
 
     pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {
@@ -73,29 +73,43 @@ impl ChainFollower {
         check: Check,
         mut visit: impl FnMut(&RunManifest, EntryView<'_>) -> ControlFlow<()>,
     ) -> Result<Progress, EventStoreError> {
+        let Some(left) = self.go_on(timeout)? else { return Ok(Progress::Idle) };
+        let manifest = self.current.manifest().clone();
+        let progress = self.current.visit(left, check, |view| visit(&manifest, view))?;
+        self.ended = self.current.ended().cloned();
+        Ok(progress)
+    }
+
+    /// The next entry with the id of its run, waiting up to `timeout` for it; none where none came in that time, or its
+    /// run has ended, as [`ChainFollower::ended`] tells: a child may still go on from it.
+    ///
+    /// # Errors
+    /// As [`ChainFollower::visit`].
+    pub fn next_entry(&mut self, timeout: Duration) -> Result<Option<(RunId, EventStoreEntry)>, EventStoreError> {
+        let Some(left) = self.go_on(timeout)? else { return Ok(None) };
+        let found = self.current.next_entry(left)?;
+        self.ended = self.current.ended().cloned();
+        Ok(found.map(|entry| (self.current.manifest().run_id.clone(), entry)))
+    }
+
+    /// Where the current run has ended, goes on in its child, waiting up to `timeout` for it; answers how much time is
+    /// left, and none where there is no child yet.
+    fn go_on(&mut self, timeout: Duration) -> Result<Option<Duration>, EventStoreError> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if self.ended.is_some() {
-                let begun = Instant::now();
-                if let Some(child) = self.child()? {
-                    self.current = Follower::over(self.storage.clone(), child, FollowOptions { from: 1, ..self.options })?;
-                    self.ended = None;
-                    self.strangers.clear();
-                } else if left.is_zero() {
-                    return Ok(Progress::Idle);
-                } else {
-                    thread::sleep(left.min(LOOK_FOR_CHILD_EVERY.max(begun.elapsed() * REST_PER_LOOK)));
-                }
-                continue;
+            if self.ended.is_none() {
+                return Ok(Some(left));
             }
-            let manifest = self.current.manifest().clone();
-            match self.current.visit(left, check, |view| visit(&manifest, view))? {
-                Progress::Ended(end) => {
-                    self.ended = Some(end.clone());
-                    return Ok(Progress::Ended(end));
-                }
-                progress => return Ok(progress),
+            let begun = Instant::now();
+            if let Some(child) = self.child()? {
+                self.current = Follower::over(self.storage.clone(), child, FollowOptions { from: 1, ..self.options })?;
+                self.ended = None;
+                self.strangers.clear();
+            } else if left.is_zero() {
+                return Ok(None);
+            } else {
+                thread::sleep(left.min(LOOK_FOR_CHILD_EVERY.max(begun.elapsed() * REST_PER_LOOK)));
             }
         }
     }

@@ -31,6 +31,10 @@ impl SnapshotReplayPlan {
 
 /// Reads a run through any store.
 ///
+/// Over a run on disk it takes a store that was opened for reading, in whatever state the run is:
+/// `EventStoreReader::new(SegmentBackend::open_read_only(path)?)`. [`RunReader`](crate::RunReader) reads the same without
+/// a copy.
+///
 /// ```
 /// use tapelog::{EventStore, EventStoreReader, MemoryBackend, RunManifest, ScanDirection};
 ///
@@ -123,7 +127,9 @@ impl<B: EventStore> EventStoreReader<B> {
     }
 
     /// The entries from `from` to `to`, both inclusive, read as they are asked for. `u64::MAX` is the last there is,
-    /// in both directions.
+    /// in both directions. Entries are numbered from 1: as by [`EventStore::scan_range`], a range from 0 on is empty.
+    ///
+    /// Every entry before the first that is damaged comes out, then the error, then nothing more.
     #[must_use]
     pub fn scan_range(&self, from: u64, to: u64, direction: ScanDirection) -> RangeScan<'_> {
         self.scan_range_chunked(from, to, direction, DEFAULT_SCAN_CHUNK_SIZE)
@@ -157,7 +163,8 @@ impl<B: EventStore> EventStoreReader<B> {
     }
 }
 
-/// The entries of a range, read from a store a chunk at a time. The first error is the last item.
+/// The entries of a range, read from a store a chunk at a time. Whatever comes before the first error comes out, and the
+/// error is the last item.
 pub struct RangeScan<'a> {
     backend: &'a dyn EventStore,
     /// What is still to be asked for.
@@ -200,7 +207,14 @@ impl RangeScan<'_> {
             ScanDirection::Forward => (self.from, self.from.saturating_add(step).min(self.to)),
             ScanDirection::Reverse => (self.to.saturating_sub(step).max(self.from), self.to),
         };
-        let entries = self.backend.scan_range(from, to, self.direction)?;
+        let entries = match self.backend.scan_range(from, to, self.direction) {
+            // A store answers with all that was asked for or with an error: what is whole comes out in smaller pieces.
+            Err(_) if from < to => {
+                self.chunk_size = ((to - from) / 2).saturating_add(1);
+                return Ok(());
+            }
+            answer => answer?,
+        };
         // A store leaves out what lies past its high-watermark: behind an empty chunk there is nothing.
         self.is_done = entries.is_empty() || (from <= self.from && to >= self.to);
         match self.direction {

@@ -69,6 +69,8 @@ pub struct Follower {
     following: Following,
     poll_every: Duration,
     kept: VecDeque<EventStoreEntry>,
+    /// How the run ended, once everything of it was read.
+    ended: Option<RunEnd>,
 }
 
 impl Follower {
@@ -78,12 +80,12 @@ impl Follower {
     /// `Backend` where there is no run, `Corrupted` where its manifest cannot be read, `UnsupportedVersion` where this
     /// build does not know its format.
     pub fn open(path: impl AsRef<Path>, options: FollowOptions) -> Result<Self, EventStoreError> {
-        Self::over(Arc::new(OsStorage), run_folder(path.as_ref().to_owned()), options)
+        Self::over(Arc::new(OsStorage), run_folder(&OsStorage, path.as_ref()), options)
     }
 
     pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {
         let following = Following::begin(storage, folder, options.from, options.visibility)?;
-        Ok(Self { following, poll_every: options.poll_every.max(POLL_EVERY_MIN), kept: VecDeque::new() })
+        Ok(Self { following, poll_every: options.poll_every.max(POLL_EVERY_MIN), kept: VecDeque::new(), ended: None })
     }
 
     /// The run's manifest as it was opened.
@@ -110,6 +112,12 @@ impl Follower {
         self.following.is_live()
     }
 
+    /// How the run ended, once everything of it was shown: nothing more will come.
+    #[must_use]
+    pub fn ended(&self) -> Option<&RunEnd> {
+        self.ended.as_ref().filter(|_| self.kept.is_empty())
+    }
+
     /// Lends `visit` every entry that is there, waiting up to `timeout` for the first one. If `visit` breaks off, the
     /// next visit begins behind the entry that it saw last.
     ///
@@ -134,7 +142,9 @@ impl Follower {
                 return Ok(Progress::Shown(shown));
             }
             if let Some(manifest) = sealed {
-                return Ok(Progress::Ended(RunEnd::Sealed(manifest)));
+                let end = RunEnd::Sealed(manifest);
+                self.ended = Some(end.clone());
+                return Ok(Progress::Ended(end));
             }
             let left = deadline.map_or(self.poll_every, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
@@ -144,7 +154,8 @@ impl Follower {
         }
     }
 
-    /// The next entry, waiting up to `timeout` for it; none where none came or none will.
+    /// The next entry, waiting up to `timeout` for it; none where none came in that time, or none will, as
+    /// [`Follower::ended`] tells.
     ///
     /// # Errors
     /// As [`Follower::visit`].
@@ -172,11 +183,12 @@ impl Follower {
 }
 
 impl SegmentBackend {
-    /// Begins to follow the run in a folder, over this store's storage.
+    /// Begins to follow the run in a folder, or beside a MANIFEST, over this store's storage.
     ///
     /// # Errors
     /// As [`Follower::open`].
     pub fn follow(&self, path: impl AsRef<Path>, options: FollowOptions) -> Result<Follower, EventStoreError> {
-        Follower::over(self.storage(), path.as_ref().to_owned(), options)
+        let folder = run_folder(&*self.storage(), path.as_ref());
+        Follower::over(self.storage(), folder, options)
     }
 }

@@ -1,9 +1,10 @@
 //! Reading a run that another process writes, batch by batch, up to what that process says is durable.
 //!
 //! The bound is sampled first: the newest slot of WATERMARK, which the writer keeps within a millisecond of what
-//! it has synced; of a sealed run, its seal. Up to the bound every batch is judged as recovery judges it, and
-//! entries are shown once their batch has passed. What lies behind the bound is not looked at, so that nothing is
-//! shown that is torn or that a loss of power can take back. Nothing here waits: [`Follower`](super::Follower) does.
+//! it has synced; of a sealed run, its seal; of a run that was left running, what its commits claim besides. Up to
+//! the bound every batch is judged as recovery judges it, and entries are shown once their batch has passed. What
+//! lies behind the bound is not looked at, so that nothing is shown that is torn or that a loss of power can take
+//! back. Nothing here waits: [`Follower`](super::Follower) does.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::segment::point_read::hash_is_right;
 use crate::segment::tip::Tip;
 use crate::segment::walk::{Batch, BatchWalk, Frame, FrameStep, RecordVisitor, Step, StopReason, frame_at};
 use crate::segment::window::Window;
+use crate::store::recovery::judge::{Depth, judge};
 use crate::store::recovery::watermark_file;
 use crate::store::run_files::{FoundManifest, RunIdentity, SegmentFile, list_segments, open_segment, read_manifest, read_open};
 use crate::store::segment::closed::{identify, sealed_manifest};
@@ -42,7 +44,14 @@ pub(crate) struct Following {
     file: Option<(u32, SegmentFile)>,
     /// The commit behind which something was not as it should be, at the poll before.
     doubt: Option<u64>,
+    /// What is proven durable of a run that was left running: its number and where it ends. Nobody adds to such a run.
+    left: Option<(u64, Position)>,
+    /// How many polls have learned nothing new.
+    idle_polls: u32,
 }
+
+/// Every so many polls that learn nothing it is asked whether the writer is still there.
+const POLLS_PER_LOOK: u32 = 16;
 
 /// What a poll came to.
 #[derive(Debug, Default)]
@@ -63,8 +72,9 @@ struct Known {
     sealed: Option<Box<RunManifest>>,
 }
 
-/// Where a walk ended that did not come to the bound.
-type Stop = (u32, u64, StopReason);
+/// Where a walk ended that did not come to the bound: the segment, the byte, and why; without a reason there is no such
+/// segment.
+type Stop = (u32, u64, Option<StopReason>);
 
 /// A walk that only judges: the entries are read once their batch has passed.
 struct Judging;
@@ -83,7 +93,8 @@ impl Following {
     pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
         let (identity, _) = identify(&*storage, &folder)?;
         let tip = identity.start();
-        let mut following = Self { storage, folder, identity, visibility, tip, next: from.max(1), file: None, doubt: None };
+        let mut following =
+            Self { storage, folder, identity, visibility, tip, next: from.max(1), file: None, doubt: None, left: None, idle_polls: 0 };
         following.pass_over()?;
         Ok(following)
     }
@@ -176,22 +187,43 @@ impl Following {
         // Nothing new: the run may have been sealed, by which MANIFEST becomes longer.
         let path = self.folder.join(file_name::MANIFEST);
         let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
+        let mut damage = None;
         if stat.is_some_and(|stat| stat.len > self.identity.opening.len() as u64) {
             match read_manifest(&*self.storage, &self.folder)? {
                 FoundManifest::Present(found) => match &found.seal {
                     SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
                     SealState::Damaged(error) => {
                         let corruption = Corruption::at(&path, self.identity.opening.len() as u64, "a seal section", error.to_string());
-                        return Err(corruption.advise("recover the run: it is judged again from its segments").into());
+                        damage = Some(corruption.advise("recover the run: it is judged again from its segments").into());
                     }
                     SealState::Absent => {}
                 },
-                FoundManifest::Damaged(error) => return Err(error),
+                FoundManifest::Damaged(error) => damage = Some(error),
                 FoundManifest::Missing => {}
             }
         }
-        let known = witnessed.tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
-        Ok(Known { commit_no: known.0, end: known.1, sealed: None })
+        let witnessed = witnessed.tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
+        let known = self.claimed()?.filter(|claimed| claimed.0 > witnessed.0).unwrap_or(witnessed);
+        match damage {
+            // What is proven durable is shown first.
+            Some(error) if known.0 <= self.tip.state.commit_no => Err(error),
+            _ => Ok(Known { commit_no: known.0, end: known.1, sealed: None }),
+        }
+    }
+
+    /// What the commits of a run that was left running claim to be durable, as whoever opens the run finds it; none
+    /// while somebody writes it, whose word is WATERMARK.
+    fn claimed(&mut self) -> Result<Option<(u64, Position)>, EventStoreError> {
+        let is_due = self.idle_polls.is_multiple_of(POLLS_PER_LOOK);
+        self.idle_polls = self.idle_polls.wrapping_add(1);
+        if self.left.is_none() && is_due && !self.is_live() {
+            let judgement = judge(&*self.storage, &self.folder, &self.identity, None, Depth::Tail, &mut |_| {})?;
+            let (proven, tip) = (judgement.proven.commit_no, judgement.proven_tip);
+            // Where a claim ends that nothing whole reaches is not known.
+            let end = if tip.state.commit_no == proven { tip.position } else { Position { ordinal: u32::MAX, offset: 0 } };
+            self.left = Some((proven, end));
+        }
+        Ok(self.left)
     }
 
     fn known_of_seal(&self, section: &SealSection) -> Known {
@@ -216,7 +248,7 @@ impl Following {
         let mut stop = None;
         let here = self.tip.position.ordinal;
         if here > 0 && !self.is_at_bound(known) {
-            let Some(file) = self.take_file(here)? else { return Ok(None) };
+            let Some(file) = self.take_file(here)? else { return Ok(Some((here, self.tip.position.offset, None))) };
             let Tip { state, position } = self.tip;
             let walk = BatchWalk::resume(
                 self.window(&file, here, known),
@@ -231,7 +263,7 @@ impl Following {
         }
         while !polled.broke && !self.is_at_bound(known) {
             let ordinal = self.tip.position.ordinal + 1;
-            let Some(file) = self.take_file(ordinal)? else { return Ok(stop) };
+            let Some(file) = self.take_file(ordinal)? else { return Ok(Some(damaged_one(stop, (ordinal, 0, None), known))) };
             let Tip { state, position } = self.tip;
             let salt = self.identity.salt(ordinal);
             let opened = BatchWalk::open(
@@ -245,11 +277,11 @@ impl Following {
             )?;
             let walk = match opened {
                 Ok(walk) => walk,
-                Err((offset, reason)) => return Ok(stop.or(Some((ordinal, offset, reason)))),
+                Err((offset, reason)) => return Ok(Some(damaged_one(stop, (ordinal, offset, Some(reason)), known))),
             };
             let stopped = self.batches(walk, ordinal, known, check, visit, polled)?;
             if self.tip.position.ordinal != ordinal {
-                return Ok(stop.or(stopped));
+                return Ok(stopped.map(|stopped| damaged_one(stop, stopped, known)).or(stop));
             }
             self.file = Some((ordinal, file));
             stop = stopped;
@@ -288,7 +320,7 @@ impl Following {
             }
             let batch = match walk.next_batch(&mut Judging)? {
                 Step::Batch(batch) => batch,
-                Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
+                Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, Some(reason)))),
             };
             if walk.state().seq >= self.next {
                 self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
@@ -354,8 +386,9 @@ impl Following {
     fn damage(&self, stop: Option<Stop>) -> EventStoreError {
         let Tip { state, position } = self.tip;
         let (ordinal, offset, found) = match stop {
-            Some((ordinal, offset, reason)) => (ordinal, offset, reason.to_string()),
-            None => (position.ordinal.max(1), position.offset, "no such segment".to_owned()),
+            Some((ordinal, offset, Some(reason))) => (ordinal, offset, reason.to_string()),
+            Some((ordinal, offset, None)) => (ordinal, offset, "no such segment".to_owned()),
+            None => (position.ordinal.max(1), position.offset, StopReason::Unwritten.to_string()),
         };
         let path = self.folder.join(file_name::segment(ordinal));
         Corruption::at(&path, offset, format!("the batch behind commit {}, which is durable", state.commit_no), found)
@@ -363,4 +396,14 @@ impl Following {
             .advise("verify the run to see the extent of the damage")
             .into()
     }
+}
+
+/// Which of two places is the damaged one: where the batches of a segment end, or where the segment behind it cannot be
+/// begun. Zeros are the end of any full segment.
+fn damaged_one(end: Option<Stop>, begin: Stop, known: &Known) -> Stop {
+    let Some(end) = end else { return begin };
+    let (ordinal, _, reason) = end;
+    let is_cut = reason != Some(StopReason::Unwritten) || known.end.ordinal <= ordinal;
+    // A whole opening frame that does not fit names another end of the segment before it.
+    if is_cut || begin.2 == Some(StopReason::Open) { end } else { begin }
 }

@@ -20,8 +20,12 @@ pub enum Progress {
 pub enum RunEnd {
     /// The run is sealed: this is its manifest.
     Sealed(Box<RunManifest>),
-    /// The store that wrote the run was dropped, and the run is left as it is until it is recovered.
+    /// Nobody writes the run any more and it is not sealed: the store of this process that wrote it was dropped, or has
+    /// recovered it.
     Left,
     /// The store that writes the run has failed and writes nothing any more.
     Failed(EventStoreError),
+    /// The reader shows files as they were when it opened them, and the run was not sealed then. Somebody may be writing
+    /// it: a [`Follower`](crate::Follower) shows what comes.
+    Snapshot,
 }

@@ -13,19 +13,13 @@ use crate::store::segment::run_view::{RunView, ViewState};
 use crate::store::{Check, EntryView, ReadPath, RecoveryReport, SegmentBackend, Visibility};
 
 /// How the files of a run are opened for reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ReaderOptions {
-    /// Which entries of a run that is not sealed are shown.
+    /// Which entries of a run that is not sealed are shown. Default: those that are durable.
     pub visibility: Visibility,
     /// How sealed segments are read. Those of a run that is not sealed, or that is damaged, are always read by position.
+    /// Default: by position, so that whatever happens to the files is an error value.
     pub read_path: ReadPath,
-}
-
-impl Default for ReaderOptions {
-    /// What is durable, by position: whatever happens to the files is an error value.
-    fn default() -> Self {
-        Self { visibility: Visibility::Durable, read_path: ReadPath::Positional }
-    }
 }
 
 /// Reads one run. Cheap to clone, and can be used on any number of threads beside the store that writes.
@@ -100,16 +94,20 @@ impl RunReader {
         Self { view, visibility }
     }
 
-    /// The same run, of which another part is shown. A reader of files shows what it was opened with.
+    /// The same run, of which another part is shown. A reader of files goes on to show what it was opened with, see
+    /// [`ReaderOptions`].
     #[must_use]
     pub fn with_visibility(self, visibility: Visibility) -> Self {
         Self { visibility, ..self }
     }
 
-    /// Which entries are shown.
+    /// Which entries are shown. Of a sealed run all are durable.
     #[must_use]
     pub fn visibility(&self) -> Visibility {
-        self.visibility
+        match &self.view.state {
+            ViewState::Live(_) => self.visibility,
+            ViewState::Closed(facts) => facts.shown,
+        }
     }
 
     /// The run's folder.
@@ -296,8 +294,12 @@ impl RunReader {
         self.view.set.close_files();
     }
 
-    /// Waits for entries from `from` on, as this process writes them. Of a run that it does not write, what there is
-    /// is shown, and then that it ended.
+    /// Waits for entries from `from` on, as this process writes them: for a reader that came from the store that writes
+    /// the run, [`SegmentBackend::reader`]. `visibility` is then the tail's own.
+    ///
+    /// A reader of files shows what there was when it was opened, with the visibility that it was opened with, and ends
+    /// with [`RunEnd::Snapshot`](crate::RunEnd::Snapshot) where the run was not sealed. What another process writes is
+    /// shown by a [`Follower`](crate::Follower).
     #[must_use]
     pub fn tail(&self, from: u64, visibility: Visibility) -> Tail {
         let visibility = if SeededBug::TailShowsWritten.is_on() { Visibility::Written } else { visibility };

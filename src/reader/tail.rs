@@ -22,11 +22,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Tail {
     reader: RunReader,
     next: u64,
+    ended: Option<RunEnd>,
 }
 
 impl Tail {
     pub(crate) fn new(reader: RunReader, from: u64) -> Self {
-        Self { reader, next: from.max(1) }
+        Self { reader, next: from.max(1), ended: None }
     }
 
     /// The next entry that will be shown.
@@ -62,6 +63,7 @@ impl Tail {
                 return Ok(Progress::Shown(self.next - from));
             }
             if let Some(end) = end {
+                self.ended = Some(end.clone());
                 return Ok(Progress::Ended(end));
             }
             let left = deadline.map_or(LOOK_EVERY, |deadline| deadline.saturating_duration_since(Instant::now()));
@@ -72,7 +74,8 @@ impl Tail {
         }
     }
 
-    /// The next entry, waiting up to `timeout` for it; none where none came or none will.
+    /// The next entry, waiting up to `timeout` for it; none where none came in that time, or none will, as [`Tail::ended`]
+    /// tells.
     ///
     /// # Errors
     /// As [`Tail::visit`].
@@ -85,7 +88,13 @@ impl Tail {
         found
     }
 
-    /// Why nothing more will come, once that is so.
+    /// Why nothing more will come, once everything was shown.
+    #[must_use]
+    pub fn ended(&self) -> Option<&RunEnd> {
+        self.ended.as_ref()
+    }
+
+    /// Why nothing more will be written, once that is so. There may be entries that were not shown yet.
     #[must_use]
     pub fn end(&self) -> Option<RunEnd> {
         match &self.reader.view.state {
@@ -97,6 +106,7 @@ impl Tail {
             ViewState::Closed(facts) if facts.report.state == RecoveredState::Sealed || facts.manifest.is_sealed() => {
                 Some(RunEnd::Sealed(Box::new(facts.manifest.clone())))
             }
+            ViewState::Closed(facts) if facts.is_snapshot => Some(RunEnd::Snapshot),
             ViewState::Closed(_) => Some(RunEnd::Left),
         }
     }

@@ -20,6 +20,8 @@ pub type Opened = Result<(RecoveredState, Answers), EventStoreError>;
 #[derive(Debug)]
 pub struct Outcome {
     pub read_only: Opened,
+    /// As read by who asked for everything that is written.
+    pub written: Opened,
     pub recovered: Opened,
     /// What the sweep sealed it as; `None` where it found nothing to do.
     pub swept: Result<Option<RunStatus>, EventStoreError>,
@@ -40,6 +42,7 @@ impl<'a> Trial<'a> {
     pub fn everything(&self, damage: &dyn Fn(&Path), what: &dyn Display) -> Outcome {
         let outcome = Outcome {
             read_only: self.read_only(damage, what),
+            written: self.written(damage, what),
             recovered: self.recover_and_seal(damage, what),
             swept: self.sweep(damage, what),
         };
@@ -64,10 +67,23 @@ impl<'a> Trial<'a> {
         opened
     }
 
+    fn written(&self, damage: &dyn Fn(&Path), what: &dyn Display) -> Opened {
+        let folder = self.run.put_into(self.base.path());
+        damage(&folder);
+        self.look_at_all(&folder, what)
+    }
+
     /// Reads what is in a folder.
     pub fn look(&self, folder: &Path, what: &dyn Display) -> Opened {
         let store = refused(SegmentBackend::open_read_only(folder), what)?;
         let answers = self.run.log.assert_honest(&store, &format!("{what}, read-only"));
+        Ok((store.recovery().unwrap().state, answers))
+    }
+
+    /// Reads what is in a folder, also what nothing proves durable.
+    pub fn look_at_all(&self, folder: &Path, what: &dyn Display) -> Opened {
+        let store = refused(SegmentBackend::open_written(folder), what)?;
+        let answers = self.run.log.assert_honest(&store, &format!("{what}, written"));
         Ok((store.recovery().unwrap().state, answers))
     }
 

@@ -114,6 +114,33 @@ fn a_damaged_header_is_a_gap_that_is_told_once() {
 }
 
 #[test]
+fn a_gap_is_told_with_its_true_neighbours_from_wherever_it_is_met() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = sealed(base.path());
+    let segments = RunReader::open(&folder).unwrap().segments();
+    let (first, last) = (segments[2].first_seq, segments[2].last_seq);
+    assert!(last - first > 4);
+    std::fs::remove_file(folder.join("00000003.seg")).unwrap();
+    let (prev, next) = (first - 1, last + 1);
+    let reader = RunReader::open(&folder).unwrap();
+    for seq in first..=last {
+        assert_eq!(reader.entry(seq), Err(EventStoreError::Gap { prev, next, missing: seq }));
+        let store = SegmentBackend::open_read_only(&folder).unwrap();
+        assert_eq!(store.scan_seq(seq), Err(EventStoreError::Gap { prev, next, missing: seq }));
+        for direction in [ScanDirection::Forward, ScanDirection::Reverse] {
+            let told = store.scan_range(seq, last, direction).unwrap_err();
+            assert_eq!(told, EventStoreError::Gap { prev, next, missing: seq }, "{direction:?}");
+        }
+    }
+    let text = reader.entry(first + 2).unwrap_err().to_string();
+    let count = last - first + 1;
+    assert_eq!(text, format!("the entry with seq {} is missing: between {prev} and {next} {count} entries cannot be reached", first + 2));
+    std::fs::remove_file(folder.join("00000001.seg")).unwrap();
+    let first_gap = EventStoreError::Gap { prev: 0, next: segments[1].first_seq, missing: 2 };
+    assert_eq!(RunReader::open(&folder).unwrap().entry(2), Err(first_gap));
+}
+
+#[test]
 fn a_lost_segment_is_one_gap() {
     let base = tempfile::tempdir().unwrap();
     let folder = sealed(base.path());

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tapelog::{
-    BackgroundMode, BackgroundStep, Check, Durability, EventStore, EventStoreError, FollowOptions, Follower, Progress, RunEnd, RunStatus,
-    SegmentBackend, Visibility, recover_predecessors,
+    BackgroundMode, BackgroundStep, ChainFollower, Check, Durability, EventStore, EventStoreError, FollowOptions, Follower, Progress,
+    ReaderOptions, RunEnd, RunReader, RunStatus, SegmentBackend, Visibility, recover_predecessors,
 };
 
 use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
@@ -118,6 +118,69 @@ fn damage_below_what_is_durable_is_told_and_not_passed_over() {
     assert_eq!(shown(&mut follower), [4, 5, 6], "once the bytes are back it goes on");
 }
 
+/// A run of four segments, the last of them begun, and what a change of its files makes of it: the damage that a follower
+/// and a judgement tell.
+fn told_after(change: impl FnOnce(&Path)) -> (String, Vec<u64>) {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    for seq in 1..=60 {
+        store.append_batch(&batch(seq, seq, 500)).unwrap();
+        // Spares are made by hand too.
+        for step in store.background_steps() {
+            store.run_background_step(step).unwrap();
+        }
+    }
+    assert!(folder.join("00000004.seg").exists());
+    change(&folder);
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    let mut seqs = Vec::new();
+    let error = loop {
+        match follower.visit(Duration::from_millis(50), Check::Full, |view| {
+            seqs.push(view.seq());
+            ControlFlow::Continue(())
+        }) {
+            Ok(progress) => assert!(matches!(progress, Progress::Shown(_)), "{progress:?}"),
+            Err(error) => break error,
+        }
+    };
+    let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+    let file = corruption.file.as_ref().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    (format!("{file} at {}: {}", corruption.offset.unwrap(), corruption.found), seqs)
+}
+
+fn overwrite(path: &Path, from: usize, len: usize, value: u8) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[from..from + len].fill(value);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn the_damaged_place_is_named_wherever_in_its_segment_it_lies() {
+    let (told, whole) = told_after(|folder| overwrite(&folder.join("00000003.seg"), 4096, 64, 7));
+    assert_eq!(told, "00000003.seg at 4096: no valid frame header");
+    let (told, seqs) = told_after(|folder| overwrite(&folder.join("00000003.seg"), 4096, 64, 0));
+    assert_eq!((told.as_str(), &seqs), ("00000003.seg at 4096: nothing was written here", &whole));
+    let (told, seqs) = told_after(|folder| std::fs::remove_file(folder.join("00000003.seg")).unwrap());
+    assert_eq!((told.as_str(), &seqs), ("00000003.seg at 0: no such segment", &whole));
+    // The end of a segment is missing: the next one says that there was more.
+    let last = entry_of(*whole.last().unwrap(), 500).entry;
+    let (told, seqs) = told_after(|folder| {
+        let path = folder.join("00000002.seg");
+        let bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(500).position(|window| window == last.payload.as_ref()).unwrap();
+        overwrite(&path, at - 8, bytes.len() - at, 0);
+    });
+    assert!(told.starts_with("00000002.seg at "), "{told}");
+    assert_eq!(seqs, whole[..whole.len() - 1]);
+    // And where the run ends in the segment, nothing is to be expected of a next one.
+    let (told, _) = told_after(|folder| {
+        let bytes = std::fs::read(folder.join("00000004.seg")).unwrap();
+        overwrite(&folder.join("00000004.seg"), 4096 + 8, bytes.len() - 4096 - 8, 0);
+    });
+    assert!(told.starts_with("00000004.seg at 4096"), "{told}");
+}
+
 #[test]
 fn a_tail_at_rest_is_woken_by_the_next_batch() {
     let base = tempfile::tempdir().unwrap();
@@ -135,6 +198,86 @@ fn a_tail_at_rest_is_woken_by_the_next_batch() {
             store.append_batch(&batch(seq, seq, 10)).unwrap();
         }
         assert_eq!(sleeper.join().unwrap(), (1..=20).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_tail_of_files_says_that_they_are_what_was_opened_and_shows_what_it_was_opened_for() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    store.append_batch(&batch(1, 3, 100)).unwrap();
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    store.append_batch(&batch(4, 5, 100)).unwrap();
+    let folder = store.current_path().unwrap().to_owned();
+    let tailed = |reader: &RunReader, visibility| {
+        let mut tail = reader.tail(1, visibility);
+        let mut seqs = Vec::new();
+        while tail.ended().is_none() {
+            seqs.extend(tail.next_entry(PATIENCE).unwrap().map(|entry| entry.seq));
+        }
+        (seqs, tail.ended().cloned())
+    };
+    // The run is live, and the reader is not of the store that writes it.
+    let reader = RunReader::open(&folder).unwrap();
+    for visibility in [Visibility::Durable, Visibility::Written] {
+        assert_eq!(tailed(&reader, visibility), (vec![1, 2, 3], Some(RunEnd::Snapshot)));
+        assert_eq!(reader.clone().with_visibility(visibility).visibility(), Visibility::Durable);
+    }
+    let written = ReaderOptions { visibility: Visibility::Written, ..ReaderOptions::default() };
+    let reader = RunReader::open_with(&folder, written).unwrap();
+    assert_eq!((reader.visibility(), tailed(&reader, Visibility::Durable).0), (Visibility::Written, vec![1, 2, 3, 4, 5]));
+    let live = store.reader().unwrap();
+    assert_eq!(live.clone().with_visibility(Visibility::Written).visibility(), Visibility::Written);
+    assert_eq!(live.tail(1, Visibility::Durable).end(), None);
+    store.seal(RunStatus::Ended).unwrap();
+    let sealed = RunReader::open_with(&folder, written).unwrap();
+    assert_eq!(sealed.visibility(), Visibility::Durable, "of a sealed run everything is durable");
+    assert!(matches!(tailed(&sealed, Visibility::Written), (seqs, Some(RunEnd::Sealed(_))) if seqs.len() == 5));
+}
+
+#[test]
+fn a_loop_over_entries_goes_on_through_a_pause_and_comes_to_the_end() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+    store.open_run(manifest(RUN)).unwrap();
+    let mut tail = store.reader().unwrap().tail(1, Visibility::Durable);
+    let mut follower = Follower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
+    let mut chain = ChainFollower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
+    // Shorter than the pause, so that the loops wait more than once.
+    let patience = Duration::from_millis(10);
+    thread::scope(|scope| {
+        let tail = scope.spawn(move || {
+            let mut seqs = Vec::new();
+            while tail.ended().is_none() {
+                seqs.extend(tail.next_entry(patience).unwrap().map(|entry| entry.seq));
+            }
+            seqs
+        });
+        let follower = scope.spawn(move || {
+            let mut seqs = Vec::new();
+            while follower.ended().is_none() {
+                seqs.extend(follower.next_entry(patience).unwrap().map(|entry| entry.seq));
+            }
+            seqs
+        });
+        let chain = scope.spawn(move || {
+            let mut seqs = Vec::new();
+            while chain.ended().is_none() {
+                seqs.extend(chain.next_entry(patience).unwrap().map(|(run_id, entry)| {
+                    assert_eq!(run_id, RUN);
+                    entry.seq
+                }));
+            }
+            seqs
+        });
+        for seq in [1, 31, 61] {
+            store.append_batch(&batch(seq, seq + 29, 500)).unwrap();
+            thread::sleep(patience * 5);
+        }
+        store.seal(RunStatus::Ended).unwrap();
+        for seqs in [tail, follower, chain].map(|thread| thread.join().unwrap()) {
+            assert!(seqs.iter().copied().eq(1..=90), "{seqs:?}");
+        }
     });
 }
 

@@ -124,3 +124,43 @@ fn a_snapshot_past_the_high_watermark_is_damage() {
         assert!(error.to_string().contains("the high-watermark 5"), "{error}");
     });
 }
+
+#[test]
+fn everything_before_the_first_damage_comes_out_in_either_direction() {
+    const LAST: u64 = 900;
+    const DAMAGED: u64 = 601;
+    let base = tempfile::tempdir().unwrap();
+    let mut store = SegmentBackend::builder(base.path()).segment_len(1 << 20).build().unwrap();
+    store.open_run(manifest(RUN)).unwrap();
+    store.append_batch(&batch(1, LAST, 100)).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    let segment = store.current_path().unwrap().join("00000001.seg");
+    drop(store);
+    // Numbers whose difference is a multiple of 256 have the same payload: the third with this one is the one.
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let payload = &batch(DAMAGED, DAMAGED, 100)[0].entry.payload;
+    let places: Vec<_> = (0..bytes.len() - 100).filter(|at| &bytes[*at..at + 100] == payload.as_ref()).collect();
+    bytes[places[2]] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+
+    let reader = EventStoreReader::new(SegmentBackend::open_sealed_file(segment.parent().unwrap()).unwrap());
+    let damage = EventStoreError::HashMismatch { seq: DAMAGED };
+    for chunk_size in [1, 7, 64, 1024, u64::MAX] {
+        for (from, to) in [(1, u64::MAX), (1, LAST), (590, 610), (DAMAGED, DAMAGED)] {
+            let scan = |direction| {
+                let mut scan = reader.scan_range_chunked(from, to, direction, chunk_size);
+                let mut seqs = Vec::new();
+                let error = loop {
+                    match scan.next().expect("the damage is told") {
+                        Ok(entry) => seqs.push(entry.seq),
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!((error, scan.next()), (damage.clone(), None), "{from}..={to} {direction:?} by {chunk_size}");
+                seqs
+            };
+            assert!(scan(ScanDirection::Forward).into_iter().eq(from..DAMAGED), "{from}..={to} by {chunk_size}");
+            assert!(scan(ScanDirection::Reverse).into_iter().eq((DAMAGED + 1..=to.min(LAST)).rev()), "{from}..={to} by {chunk_size}");
+        }
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tapelog::{
-    BackgroundMode, BackgroundStep, Durability, EventStore, EventStoreError, RecoveredState, RunStatus, ScanDirection, SegmentBackend,
-    Verifier,
+    BackgroundMode, BackgroundStep, Durability, EventStore, EventStoreError, ReadPath, RecoveredState, RunStatus, ScanDirection,
+    SegmentBackend, Verifier,
 };
 
 use crate::support::entries::{INSTANCE, batch, manifest};
@@ -95,7 +95,8 @@ fn a_payload_of_a_sealed_run_outlives_the_store_that_read_it() {
     let mut store = by_hand(base.path());
     store.append_batch(&batch(1, 50, 1_000)).unwrap();
     store.seal(RunStatus::Ended).unwrap();
-    let sealed = SegmentBackend::open_sealed(base.path(), INSTANCE, RUN).unwrap();
+    let mapping = SegmentBackend::builder(base.path()).read_path(ReadPath::Map).build().unwrap();
+    let sealed = mapping.into_read_only(base.path().join(INSTANCE).join(RUN)).unwrap();
     let first = sealed.scan_seq(7).unwrap().unwrap();
     let again = sealed.scan_seq(7).unwrap().unwrap();
     assert_eq!(first.payload.as_ptr(), again.payload.as_ptr(), "both share the map of the segment");

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tapelog::{EventStoreError, IndexDrift, RecoveredState, SegmentBackend, Verifier, VerifyFinding, VerifyReport};
+use tapelog::{
+    EventStoreError, IndexDrift, RecoveredState, RecoveryReport, RunStatus, SegmentBackend, Verifier, VerifyFinding, VerifyReport,
+};
 
 use crate::exit::{Failure, Verdict};
 use crate::open::open_store;
@@ -19,7 +21,7 @@ JSON, one object (a number is a whole number, and a string with --json-strings):
   high_watermark   number or null
   entries_scanned  number
   markers          \"absent\" or \"unchecked\"
-  recovery         string or null; of a run that is not sealed, what a recovery would find
+  recovery         string or null; of a run that is not sealed, what a recovery would find, the findings considered
   findings         array of objects with kind and message (strings), and by kind:
     HashMismatch      seq (number)
     Gap               from, to (numbers)
@@ -88,8 +90,9 @@ fn verify(path: &Path, store: SegmentBackend) -> Result<(Report, Vec<String>), F
         if recovery.state == RecoveredState::Sealed {
             recovery.notes.iter().for_each(tell);
         } else {
-            told = Some(recovery.to_string());
-            tell(&recovery);
+            let text = foreseen(&recovery, &findings);
+            tell(&text);
+            told = Some(text);
         }
     }
     let report = Report {
@@ -103,6 +106,22 @@ fn verify(path: &Path, store: SegmentBackend) -> Result<(Report, Vec<String>), F
         recovery: told,
     };
     Ok((report, messages))
+}
+
+/// What a recovery would make of a run that is not sealed. Opening the run has judged what was written since the newest
+/// witness of what is durable; a recovery reads everything, and so finds what was found here.
+fn foreseen(recovery: &RecoveryReport, findings: &[VerifyFinding]) -> String {
+    if findings.is_empty() || recovery.state == RecoveredState::AcknowledgedDamage {
+        return recovery.to_string();
+    }
+    let is_of_an_entry = |finding: &VerifyFinding| {
+        matches!(finding, VerifyFinding::HashMismatch { .. } | VerifyFinding::Gap { .. } | VerifyFinding::SeqMismatch { .. })
+    };
+    if findings.iter().any(is_of_an_entry) {
+        format!("acknowledged data is damaged: by these findings a recovery would seal the run as {}", RunStatus::Quarantined)
+    } else {
+        "a recovery judges the entries, and these findings are not about them".to_owned()
+    }
 }
 
 fn damaged_beyond_opening(message: String) -> (Report, Vec<String>) {

@@ -78,6 +78,21 @@ fn damage_in_a_run_that_was_left_running_is_corruption() {
 }
 
 #[test]
+fn a_recovery_is_not_foreseen_to_be_clean_where_something_was_found() {
+    let base = Base::new();
+    let run = base.crashed_run("a", 200);
+    // Before the newest witness, where opening the run does not look.
+    damage_event(&run, 50);
+    let said = verify(&run, &["--json"]).expect(1).told("Quarantined");
+    assert!(!said.stderr.contains("clean") && !said.stderr.contains("nothing proven durable was lost"), "{}", said.stderr);
+    let report = said.json();
+    assert!(report["recovery"].as_str().unwrap().contains("Quarantined"), "{report}");
+    // And a recovery says the same.
+    let planned = tapelog(["recover", base.str(), "default", "--json"]).expect(1).json();
+    assert_eq!(planned["runs"][0]["judged_as"], "Quarantined");
+}
+
+#[test]
 fn a_run_whose_manifest_and_segments_are_lost_is_corrupt() {
     let base = Base::new();
     let run = base.sealed_run("a", 5);

@@ -201,7 +201,19 @@ impl SegmentSet {
         }
         // Nothing behind can be reached: the gap goes to the end, so that nobody asks for every number up to there.
         let next = next.unwrap_or_else(|| to.max(missing).max(seq_max).saturating_add(1));
-        Ok(EventStoreError::Gap { prev: missing.saturating_sub(1), next, missing })
+        // That a segment before cannot be read is no reason to tell nothing of the gap.
+        let prev = self.reached_before(missing, bound).unwrap_or(missing.saturating_sub(1));
+        Ok(EventStoreError::Gap { prev, next, missing })
+    }
+
+    /// The last number before `seq` that can be reached, and 0 where there is none.
+    pub(crate) fn reached_before(&self, seq: u64, bound: Bound) -> Result<u64, EventStoreError> {
+        for segment in self.full().iter().rev().filter(|segment| segment.first_seq < seq && segment.first_seq <= segment.last_seq) {
+            if let Some(before) = self.handle(segment)?.salvage(self.seq_max(bound))?.seq_before(seq) {
+                return Ok(before);
+            }
+        }
+        Ok(0)
     }
 }
 

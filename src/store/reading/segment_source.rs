@@ -23,9 +23,9 @@ pub enum ReadPath {
     /// Through shared maps: payloads share the map and are not copied. Only for files of one's own
     /// that nobody else cuts or replaces, because a file cut short under a map is a signal and not
     /// an error. Runs that are damaged are read by position all the same.
-    #[default]
     Map,
     /// Through positional reads: whatever happens to the files, it is an error value.
+    #[default]
     Positional,
 }
 

@@ -187,13 +187,7 @@ impl SegmentSet {
 
     /// The gap that ends with `last`: it is told from its first entry on, whichever side it is met from.
     fn gap_up_to(&self, last: u64, range: Range) -> Result<EventStoreError, EventStoreError> {
-        let mut before = 0;
-        for segment in self.full().iter().rev().filter(|segment| segment.first_seq <= last && segment.first_seq <= segment.last_seq) {
-            if let Some(seq) = self.handle(segment)?.salvage(self.seq_max(range.bound))?.seq_before(last) {
-                before = seq;
-                break;
-            }
-        }
+        let before = self.reached_before(last, range.bound)?;
         self.gap(range.from.max(before + 1), range.to, range.bound)
     }
 }

@@ -132,7 +132,10 @@ impl SegmentBackend {
         }
     }
 
-    /// Opens a sealed run for reading.
+    /// Opens a sealed run for reading, by position: whatever happens to its files is an error value.
+    ///
+    /// Through maps it is read by a store that was built with [`ReadPath::Map`] and opens it with
+    /// [`SegmentBackend::into_read_only`].
     ///
     /// # Errors
     /// `InvalidId` for an id that cannot name a folder, and as [`SegmentBackend::open_sealed_file`].
@@ -144,27 +147,27 @@ impl SegmentBackend {
         store.open_sealed_folder(&path)
     }
 
-    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading.
+    /// Opens the sealed run in a folder, or beside a MANIFEST, for reading, as [`SegmentBackend::open_sealed`] does.
     ///
     /// # Errors
     /// `Backend` where there is no run or it is not sealed, `Corrupted` where its manifest cannot be
     /// read, `UnsupportedVersion` where this build does not know its format.
     pub fn open_sealed_file(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
+        let path = run_folder(&OsStorage, &path.into());
         Self::new(base_of(&path)).open_sealed_folder(&path)
     }
 
     /// Opens the run in a folder for reading, whatever state it is in, and changes nothing.
     ///
-    /// Of a run that is not sealed, what is proven durable is shown. [`SegmentBackend::recovery`]
-    /// tells what else was found. Files are read by position, so that whatever happens to them
+    /// Of a run that is not sealed, or whose seal cannot be read, what is proven durable is shown, and
+    /// nothing that a loss of power may take back. [`SegmentBackend::recovery`] tells what else was found. Files are read by position, so that whatever happens to them
     /// meanwhile is an error value.
     ///
     /// # Errors
     /// As [`SegmentBackend::open_sealed_file`], except that the run need not be sealed.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Visibility::Durable)
+        let path = run_folder(&OsStorage, &path.into());
+        Self::new(base_of(&path)).open_folder(&path, Visibility::Durable)
     }
 
     /// As [`SegmentBackend::open_read_only`], and shows everything whole that is written. What is
@@ -173,22 +176,25 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn open_written(path: impl Into<PathBuf>) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.into());
-        Self::positional(&path).open_folder(&path, Visibility::Written)
+        let path = run_folder(&OsStorage, &path.into());
+        Self::new(base_of(&path)).open_folder(&path, Visibility::Written)
     }
 
     /// Opens the run in a folder for reading; the files of a sealed one are mapped.
     pub(crate) fn open_mapped(path: &Path, visibility: Visibility) -> Result<Self, EventStoreError> {
-        let path = run_folder(path.to_owned());
-        Self::new(base_of(&path)).open_folder(&path, visibility)
+        let path = run_folder(&OsStorage, path);
+        let options = Options { read_path: Some(ReadPath::Map), ..Options::default() };
+        Self::with_options(base_of(&path), options, Arc::new(OsStorage)).open_folder(&path, visibility)
     }
 
-    /// Opens the run in a folder for reading, over this store's storage and with its options.
+    /// Opens the run in a folder for reading, over this store's storage and with its options: by position, unless the
+    /// store was built with [`ReadPath::Map`], which maps the files of a sealed run.
     ///
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_read_only(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Visibility::Durable)
+        let path = run_folder(&*self.storage, path.as_ref());
+        self.open_folder(&path, Visibility::Durable)
     }
 
     /// As [`SegmentBackend::into_read_only`], and shows everything whole that is written, as
@@ -197,13 +203,8 @@ impl SegmentBackend {
     /// # Errors
     /// As [`SegmentBackend::open_read_only`].
     pub fn into_written(self, path: impl AsRef<Path>) -> Result<Self, EventStoreError> {
-        self.open_folder(path.as_ref(), Visibility::Written)
-    }
-
-    /// A store for runs that may be somebody else's: their files are not mapped.
-    fn positional(folder: &Path) -> Self {
-        let options = Options { read_path: ReadPath::Positional, ..Options::default() };
-        Self::with_options(base_of(folder), options, Arc::new(OsStorage))
+        let path = run_folder(&*self.storage, path.as_ref());
+        self.open_folder(&path, Visibility::Written)
     }
 
     fn open_sealed_folder(mut self, folder: &Path) -> Result<Self, EventStoreError> {
@@ -291,7 +292,7 @@ impl SegmentBackend {
     /// # Errors
     /// Where that cannot be found out.
     pub fn is_live(path: impl AsRef<Path>) -> Result<bool, EventStoreError> {
-        let lock = path.as_ref().join(file_name::LOCK);
+        let lock = run_folder(&OsStorage, path.as_ref()).join(file_name::LOCK);
         let state = OsStorage.lock_state(&lock).map_err(|error| EventStoreError::from_io("look at", &lock, &error))?;
         Ok(state == LockState::Held)
     }
@@ -478,12 +479,14 @@ impl SegmentBackend {
     }
 }
 
-/// The folder of a run that is named by its folder or by its MANIFEST.
-pub(crate) fn run_folder(path: PathBuf) -> PathBuf {
-    match path.parent() {
-        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder.to_owned(),
+/// The folder of a run that is named by its folder or by its MANIFEST, in whatever way: a run is known by its folder's
+/// own name, and its relatives stand beside that folder.
+pub(crate) fn run_folder(storage: &dyn Storage, path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if path.file_name().is_some_and(|name| name == file_name::MANIFEST) => folder,
         _ => path,
-    }
+    };
+    storage.resolve(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// The base of a run's folder, two levels above it.

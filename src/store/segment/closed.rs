@@ -98,7 +98,8 @@ fn judged_set(
     };
     let end_ordinal = judgement.end.position.ordinal;
     let mut segments: Vec<_> = chained.into_iter().filter(|segment| segment.ordinal < end_ordinal).collect();
-    let mut anchor = judgement.end.state.anchor;
+    let whole = if acknowledged.commit_no < judgement.end.state.commit_no { judgement.proven_tip } else { judgement.end };
+    let mut anchor = whole.state.anchor;
     let mut largest = max_ts_init(&judgement.end);
     let probe = new_set(Vec::new()).damaged(acknowledged.seq);
     for listed in judgement.listed.iter().filter(|listed| listed.ordinal >= end_ordinal) {
@@ -167,12 +168,14 @@ impl ClosedRun {
             repair(&**storage, folder, &judgement)?;
         }
         let acknowledged = judgement.acknowledged();
-        let judged = judged_set(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.read_path)?;
+        let judged = judged_set(storage, folder, &judgement, judgement.damaged.then_some(acknowledged), options, options.own_read_path())?;
         let high_watermark = acknowledged.seq;
         let facts = ClosedFacts {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
             anchor: judged.anchor,
             report: judgement.report().clone(),
+            shown: Visibility::Durable,
+            is_snapshot: false,
         };
         Ok(Self {
             set: Arc::new(judged.set),
@@ -193,10 +196,13 @@ impl ClosedRun {
     ) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&**storage, folder)?;
         let judgement = judge(&**storage, folder, &identity, note, depth, progress)?;
+        // What is whole and nothing proves durable is shown to nobody who did not ask for it, in a damaged run either:
+        // a loss of power may take it back.
+        let shows_all = shown == Visibility::Written || SeededBug::UnprovenShown.is_on();
+        let acknowledged = judgement.damaged.then(|| if shows_all { judgement.acknowledged() } else { judgement.proven });
         // Files of a run that somebody else may be writing or cutting are never mapped.
-        let acknowledged = judgement.damaged.then(|| judgement.acknowledged());
         let judged = judged_set(storage, folder, &judgement, acknowledged, options, ReadPath::Positional)?;
-        let tip = if shown == Visibility::Written || SeededBug::UnprovenShown.is_on() { judgement.end } else { judgement.proven_tip };
+        let tip = if shows_all { judgement.end } else { judgement.proven_tip };
         let (anchor, high_watermark) = match acknowledged {
             Some(acknowledged) => (judged.anchor, acknowledged.seq),
             None => (tip.state.anchor, tip.state.seq),
@@ -205,6 +211,8 @@ impl ClosedRun {
             manifest: RunManifest { high_watermark, ..judgement.identity.manifest.clone() },
             anchor,
             report: judgement.report().clone(),
+            shown,
+            is_snapshot: true,
         };
         Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), max_ts_init: judged.max_ts_init, closed: Closed::ReadOnly })
     }
@@ -230,7 +238,7 @@ impl ClosedRun {
             let acknowledged = Claim { commit_no: damage.end_commit_no.max(damage.proven_commit_no), seq: section.high_watermark };
             let judged = judged_set(storage, folder, &judgement, Some(acknowledged), options, ReadPath::Positional)?;
             let report = RecoveryReport { state: RecoveredState::AcknowledgedDamage, ..judgement.report().clone() };
-            let facts = ClosedFacts { manifest, anchor: judged.anchor, report };
+            let facts = ClosedFacts { manifest, anchor: judged.anchor, report, shown: Visibility::Durable, is_snapshot: false };
             return Ok(Self { set: Arc::new(judged.set), facts: Arc::new(facts), closed, max_ts_init: judged.max_ts_init });
         }
         if let Some(fault) = seal::table_fault(&section) {
@@ -238,7 +246,7 @@ impl ClosedRun {
             let corruption = Corruption::at(&path, identity.opening.len() as u64, "a seal whose segments hold its entries", fault);
             return Err(corruption.advise("keep the file as it is, and copy it back if there is a copy").into());
         }
-        let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.read_path };
+        let read_path = if section.status == RunStatus::Quarantined { ReadPath::Positional } else { options.foreign_read_path() };
         let set = SegmentSet::new(
             storage.clone(),
             folder.to_owned(),
@@ -368,7 +376,7 @@ fn sealed_segments(section: &SealSection) -> Vec<ReadSegment> {
 
 fn sealed_facts(manifest: RunManifest, section: &SealSection) -> ClosedFacts {
     let anchor = section.anchor.map(|(ordinal, offset)| Position { ordinal, offset });
-    ClosedFacts { manifest, anchor, report: sealed_report(section) }
+    ClosedFacts { manifest, anchor, report: sealed_report(section), shown: Visibility::Durable, is_snapshot: false }
 }
 
 fn sealed_report(section: &SealSection) -> RecoveryReport {

@@ -55,7 +55,7 @@ impl LiveRun {
             shared.storage.clone(),
             shared.folder.clone(),
             shared.identity.clone(),
-            options.read_path,
+            options.own_read_path(),
             options.index_spacing,
             Vec::new(),
         );

@@ -48,7 +48,8 @@ pub(crate) struct Options {
     pub(crate) indexes: bool,
     pub(crate) unsynced_len_max: u64,
     pub(crate) sync_path: SyncPath,
-    pub(crate) read_path: ReadPath,
+    /// How segments are read, where that was asked for.
+    pub(crate) read_path: Option<ReadPath>,
     pub(crate) background: BackgroundMode,
 }
 
@@ -62,13 +63,23 @@ impl Default for Options {
             indexes: true,
             unsynced_len_max: limits::UNSYNCED_LEN_DEFAULT,
             sync_path: SyncPath::default(),
-            read_path: ReadPath::default(),
+            read_path: None,
             background: BackgroundMode::default(),
         }
     }
 }
 
 impl Options {
+    /// How the store reads the full segments of a run that it writes or recovers.
+    pub(crate) fn own_read_path(&self) -> ReadPath {
+        self.read_path.unwrap_or(ReadPath::Map)
+    }
+
+    /// How the store reads a run that it opens only to read it: somebody else may cut or replace its files.
+    pub(crate) fn foreign_read_path(&self) -> ReadPath {
+        self.read_path.unwrap_or(ReadPath::Positional)
+    }
+
     fn validate(&self) -> Result<(), EventStoreError> {
         check("the segment length in bytes", self.segment_len, limits::SEGMENT_LEN_MIN, limits::SEGMENT_LEN_MAX)?;
         if !self.segment_len.is_multiple_of(limits::BLOCK_LEN) {
@@ -175,9 +186,10 @@ impl SegmentBackendBuilder {
         self
     }
 
-    /// How full segments are read; by default through shared maps.
+    /// How full segments are read. By default through shared maps where this store writes or recovers the run, and by
+    /// position where it opens the run only to read it.
     pub fn read_path(mut self, path: ReadPath) -> Self {
-        self.options.read_path = path;
+        self.options.read_path = Some(path);
         self
     }
 

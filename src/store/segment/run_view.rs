@@ -48,6 +48,10 @@ pub(crate) struct ClosedFacts {
     pub(crate) manifest: RunManifest,
     pub(crate) anchor: Option<Position>,
     pub(crate) report: RecoveryReport,
+    /// Which entries are shown up to the manifest's high-watermark.
+    pub(crate) shown: Visibility,
+    /// Whether the run was opened only to be read and was not sealed: somebody else may be writing it.
+    pub(crate) is_snapshot: bool,
 }
 
 impl RunView {
