@@ -47,6 +47,10 @@ impl Default for FollowOptions {
 /// or taken back. A writer that is killed and a run that is recovered and sealed by somebody else end nothing: the
 /// follower goes on to the seal. Files are read by position and nothing is changed.
 ///
+/// A run that is sealed as [`Quarantined`](crate::RunStatus::Quarantined) because of damage is shown up to the break, and
+/// ends there. The manifest that the end tells has the high-watermark of the whole run: what is intact behind the break is not
+/// followed, but read with [`RunReader`](crate::RunReader).
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use tapelog::{FollowOptions, Follower, Progress, Check};

@@ -1,7 +1,7 @@
 //! Reading a run that another process writes, batch by batch, up to what that process says is durable.
 //!
 //! The bound is sampled first: the newest slot of WATERMARK, which the writer keeps within a millisecond of what
-//! it has synced; of a sealed run, its seal. Up to the bound every batch is judged as recovery judges it, and
+//! it has synced; of a sealed run, its seal, whatever WATERMARK says beside it. Up to the bound every batch is judged as recovery judges it, and
 //! entries are shown once their batch has passed. What lies behind the bound is not looked at, so that nothing is
 //! shown that is torn or that a loss of power can take back. Nothing here waits: [`Follower`](super::Follower) does.
 
@@ -170,10 +170,8 @@ impl Following {
     /// What is durable, as the writer tells it.
     fn known(&mut self) -> Result<Known, EventStoreError> {
         let witnessed = watermark_file::read(&*self.storage, &self.folder, &self.identity)?;
-        if let Some(tip) = witnessed.tip.filter(|tip| tip.state.commit_no > self.tip.state.commit_no) {
-            return Ok(Known { commit_no: tip.state.commit_no, end: tip.position, sealed: None });
-        }
-        // Nothing new: the run may have been sealed, by which MANIFEST becomes longer.
+        // The run may have been sealed, by which MANIFEST becomes longer. Beside a seal WATERMARK counts for nothing: that of
+        // a damaged run stays, and names what cannot be reached.
         let path = self.folder.join(file_name::MANIFEST);
         let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
         if stat.is_some_and(|stat| stat.len > self.identity.opening.len() as u64) {

@@ -5,6 +5,7 @@ mod chains;
 mod cut_under_a_map;
 mod damaged;
 mod every_way;
+mod follower_ends;
 mod following;
 mod killed_beneath;
 mod through_the_trait;
