@@ -118,8 +118,9 @@ impl Follower {
     /// next visit begins behind the entry that it saw last.
     ///
     /// # Errors
-    /// `Corrupted` where a batch that is durable is not whole, `HashMismatch` where an entry is not the one that was
-    /// appended, `Backend` and `Disk` where a file cannot be read. The next visit meets it again.
+    /// `Corrupted` where a batch that is durable is not whole or another run has come into the folder, `HashMismatch` where
+    /// an entry is not the one that was appended, `Backend` where the folder was moved or removed, `Backend` and `Disk`
+    /// where a file cannot be read. The next visit meets it again.
     pub fn visit(
         &mut self,
         timeout: Duration,

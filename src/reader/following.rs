@@ -6,7 +6,7 @@
 //! shown that is torn or that a loss of power can take back. Nothing here waits: [`Follower`](super::Follower) does.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Corruption, EventStoreError};
@@ -14,7 +14,8 @@ use crate::format::chain::Position;
 use crate::format::entry::EntryParts;
 use crate::format::file_name;
 use crate::format::frame::Kind;
-use crate::format::manifest::{SealSection, SealState};
+use crate::format::manifest::{Opening, SealSection, SealState};
+use crate::format::salt::Uid;
 use crate::io::{LockState, Storage};
 use crate::model::RunManifest;
 use crate::seeded_bug::SeededBug;
@@ -33,6 +34,8 @@ pub(crate) struct Following {
     storage: Arc<dyn Storage>,
     folder: PathBuf,
     identity: RunIdentity,
+    /// Whether MANIFEST was there and whole when the run was opened.
+    has_manifest: bool,
     visibility: Visibility,
     /// Behind the last batch all of whose entries were shown.
     tip: Tip,
@@ -81,9 +84,9 @@ impl Following {
     /// # Errors
     /// Where there is no run, or it cannot be read.
     pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
-        let (identity, _) = identify(&*storage, &folder)?;
-        let tip = identity.start();
-        let mut following = Self { storage, folder, identity, visibility, tip, next: from.max(1), file: None, doubt: None };
+        let (identity, note) = identify(&*storage, &folder)?;
+        let (tip, has_manifest) = (identity.start(), note.is_none());
+        let mut following = Self { storage, folder, identity, has_manifest, visibility, tip, next: from.max(1), file: None, doubt: None };
         following.pass_over()?;
         Ok(following)
     }
@@ -174,22 +177,59 @@ impl Following {
         // a damaged run stays, and names what cannot be reached.
         let path = self.folder.join(file_name::MANIFEST);
         let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
-        if stat.is_some_and(|stat| stat.len > self.identity.opening.len() as u64) {
+        let Some(stat) = stat else {
+            self.check_still_there(&path)?;
+            return Ok(self.known_of_watermark(witnessed.tip));
+        };
+        // Where WATERMARK tells nothing of this run, another run may have come into its place.
+        if stat.len > self.identity.opening.len() as u64 || witnessed.tip.is_none() && self.has_manifest {
             match read_manifest(&*self.storage, &self.folder)? {
-                FoundManifest::Present(found) => match &found.seal {
-                    SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
-                    SealState::Damaged(error) => {
-                        let corruption = Corruption::at(&path, self.identity.opening.len() as u64, "a seal section", error.to_string());
-                        return Err(corruption.advise("recover the run: it is judged again from its segments").into());
+                FoundManifest::Present(found) => {
+                    self.check_same_run(&path, &found.opening)?;
+                    match &found.seal {
+                        SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
+                        SealState::Damaged(error) => {
+                            let corruption = Corruption::at(&path, self.identity.opening.len() as u64, "a seal section", error.to_string());
+                            return Err(corruption.advise("recover the run: it is judged again from its segments").into());
+                        }
+                        SealState::Absent => {}
                     }
-                    SealState::Absent => {}
-                },
+                }
                 FoundManifest::Damaged(error) => return Err(error),
-                FoundManifest::Missing => {}
+                FoundManifest::Missing => self.check_still_there(&path)?,
             }
         }
-        let known = witnessed.tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
-        Ok(Known { commit_no: known.0, end: known.1, sealed: None })
+        Ok(self.known_of_watermark(witnessed.tip))
+    }
+
+    fn known_of_watermark(&self, tip: Option<Tip>) -> Known {
+        let (commit_no, end) = tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
+        Known { commit_no, end, sealed: None }
+    }
+
+    /// MANIFEST was not found. A seal puts it in place by a rename, so that it is missing at no time.
+    fn check_still_there(&self, path: &Path) -> Result<(), EventStoreError> {
+        let folder = self.storage.stat(&self.folder).map_err(|error| EventStoreError::from_io("look at", &self.folder, &error))?;
+        if folder.is_none() {
+            let folder = self.folder.display();
+            return Err(EventStoreError::Backend(format!("the run in {folder} is gone: it was moved or removed while it was followed")));
+        }
+        if self.has_manifest {
+            let corruption = Corruption::at(path, 0, "the manifest of the run that is followed", "no such file");
+            return Err(corruption.advise("the run was moved or removed while it was followed, or only its MANIFEST was").into());
+        }
+        Ok(())
+    }
+
+    /// The run in the folder has to be the one that was opened: another one of the same name may have come into its place.
+    fn check_same_run(&self, path: &Path, opening: &Opening<RunManifest>) -> Result<(), EventStoreError> {
+        if opening.uid == self.identity.uid && opening.bytes == self.identity.opening {
+            return Ok(());
+        }
+        let uid = |uid: &Uid| u128::from_be_bytes(uid.0);
+        let expected = format!("the manifest of the run that is followed, with the uid {:032x}", uid(&self.identity.uid));
+        let found = format!("that of a run with the uid {:032x}", uid(&opening.uid));
+        Err(Corruption::at(path, 0, expected, found).advise("another run came into the folder: follow that one anew").into())
     }
 
     fn known_of_seal(&self, section: &SealSection) -> Known {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tapelog::{
-    ChainFollower, Check, EventStore, FollowOptions, Follower, Progress, RunEnd, RunManifest, RunReader, RunStatus,
+    ChainFollower, Check, EventStore, EventStoreError, FollowOptions, Follower, Progress, RunEnd, RunManifest, RunReader, RunStatus,
     ScanDirection, SegmentBackend, recover_predecessors,
 };
 
@@ -96,4 +96,62 @@ fn a_follower_goes_on_in_the_child_of_a_quarantined_run() {
     }
     assert_eq!(shown, [(RUN, 1), (RUN, 2), (RUN, 3), (CHILD, 1), (CHILD, 2)].map(|(run, seq)| (run.to_owned(), seq)));
     assert_eq!(ends, [RunStatus::Quarantined, RunStatus::Ended]);
+}
+
+/// Idle says that nothing came yet: that there is no such run any more is an error, and is told at every visit.
+fn refused(follower: &mut Follower) -> EventStoreError {
+    let mut visit = || follower.visit(Duration::from_millis(20), Check::Full, |_| ControlFlow::Continue(()));
+    let error = visit().unwrap_err();
+    assert_eq!(visit().unwrap_err(), error);
+    error
+}
+
+#[test]
+fn a_run_that_is_moved_away_or_removed_while_it_is_followed_is_an_error() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = store(base.path());
+    store.open_run(manifest(RUN)).unwrap();
+    store.append_batch(&batch(1, 3, 100)).unwrap();
+    let folder = store.current_path().unwrap().to_owned();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    assert_eq!(follower.next_entry(Duration::from_mins(1)).unwrap().map(|entry| entry.seq), Some(1));
+    store.append_batch(&batch(4, 60, 900)).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+    let elsewhere = base.path().join("elsewhere");
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    let error = refused(&mut follower);
+    assert!(matches!(&error, EventStoreError::Backend(text) if text.contains("is gone") && text.contains(RUN)), "{error}");
+    std::fs::rename(&elsewhere, &folder).unwrap();
+    let (shown, manifest) = followed_to_the_end(&mut follower);
+    assert_eq!((shown.last(), manifest.high_watermark), (Some(&60), 60), "once it is back it goes on");
+    std::fs::remove_file(folder.join("MANIFEST")).unwrap();
+    let error = refused(&mut follower);
+    let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+    assert_eq!(corruption.file, Some(folder.join("MANIFEST")));
+}
+
+#[test]
+fn another_run_in_the_place_of_the_one_that_is_followed_does_not_pass_for_it() {
+    for is_sealed in [true, false] {
+        let (base, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut followed = store(base.path());
+        followed.open_run(manifest(RUN)).unwrap();
+        followed.append_batch(&batch(1, 3, 100)).unwrap();
+        let folder = followed.current_path().unwrap().to_owned();
+        drop(followed);
+        let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+        let mut another = store(other.path());
+        another.open_run(manifest(RUN)).unwrap();
+        another.append_batch(&batch(1, 9, 100)).unwrap();
+        let in_its_place = another.current_path().unwrap().to_owned();
+        if is_sealed {
+            another.seal(RunStatus::CrashedRecovered).unwrap();
+        }
+        drop(another);
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::rename(in_its_place, &folder).unwrap();
+        let error = refused(&mut follower);
+        let EventStoreError::Corrupted(corruption) = &error else { panic!("{error:?}") };
+        assert_eq!(corruption.file, Some(folder.join("MANIFEST")), "sealed: {is_sealed}");
+    }
 }
