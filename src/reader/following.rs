@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::error::{Corruption, EventStoreError};
 use crate::format::chain::Position;
+use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
 use crate::format::file_name;
 use crate::format::frame::Kind;
@@ -39,12 +40,27 @@ pub(crate) struct Following {
     visibility: Visibility,
     /// Behind the last batch all of whose entries were shown.
     tip: Tip,
+    /// The batch behind it, where a visitor broke off in it.
+    begun: Option<Begun>,
     /// The next entry to show.
     next: u64,
     /// The segment that is being read.
     file: Option<(u32, SegmentFile)>,
     /// The commit behind which something was not as it should be, at the poll before.
     doubt: Option<u64>,
+}
+
+/// A batch that was judged whole, and not all of whose entries were shown.
+#[derive(Debug)]
+struct Begun {
+    /// Where its first frame begins.
+    start: u64,
+    /// Where showing it goes on.
+    offset: u64,
+    /// Where its commit begins.
+    commit_offset: u64,
+    /// The tip behind it.
+    tip: Tip,
 }
 
 /// What a poll came to.
@@ -86,7 +102,8 @@ impl Following {
     pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&*storage, &folder)?;
         let (tip, has_manifest) = (identity.start(), note.is_none());
-        let mut following = Self { storage, folder, identity, has_manifest, visibility, tip, next: from.max(1), file: None, doubt: None };
+        let mut following =
+            Self { storage, folder, identity, has_manifest, visibility, tip, begun: None, next: from.max(1), file: None, doubt: None };
         following.pass_over()?;
         Ok(following)
     }
@@ -135,8 +152,11 @@ impl Following {
     pub(crate) fn go_back_to(&mut self, seq: u64) -> Result<(), EventStoreError> {
         self.next = seq;
         if self.tip.state.seq >= seq {
-            self.tip = self.identity.start();
+            (self.tip, self.begun) = (self.identity.start(), None);
             self.pass_over()?;
+        }
+        if let Some(begun) = &mut self.begun {
+            begun.offset = begun.start;
         }
         Ok(())
     }
@@ -152,7 +172,8 @@ impl Following {
     {
         let known = self.known()?;
         let mut polled = Polled::default();
-        let stop = self.walk(&known, check, visit, &mut polled)?;
+        self.go_on(check, visit, &mut polled)?;
+        let stop = if polled.broke { None } else { self.walk(&known, check, visit, &mut polled)? };
         if polled.broke {
             return Ok(polled);
         }
@@ -322,24 +343,59 @@ impl Following {
             // What is judged is what is shown: it is not read a second time.
             walk.window().hold_from(Some(start));
             if SeededBug::FollowerShowsUnjudged.is_on() {
-                self.show(walk.window(), ordinal, start, u64::MAX, check, visit, polled)?;
+                let _ = self.show(walk.window(), ordinal, start, u64::MAX, check, visit, polled)?;
             }
             let batch = match walk.next_batch(&mut Judging)? {
                 Step::Batch(batch) => batch,
                 Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
             };
-            if walk.state().seq >= self.next {
-                self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
-                if polled.broke {
+            let tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
+            if tip.state.seq >= self.next {
+                let offset = self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
+                if polled.broke && self.next <= tip.state.seq {
+                    self.begun = Some(Begun { start, offset, commit_offset: batch.commit_offset, tip });
                     return Ok(None);
                 }
             }
-            self.tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
+            self.tip = tip;
+            if polled.broke {
+                return Ok(None);
+            }
         }
         Ok(None)
     }
 
-    /// Shows the entries of a batch that has passed.
+    /// Goes on in a batch in which a visitor broke off, without judging it once more: it is the batch that was judged while
+    /// its commit stands where it stood, with the same root, and each entry proves itself again. Where one does not, the
+    /// whole batch is judged again, by the walk.
+    fn go_on<V>(&mut self, check: Check, visit: &mut V, polled: &mut Polled) -> Result<(), EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        let Some(Begun { start, offset, commit_offset, tip }) = self.begun.take() else { return Ok(()) };
+        let ordinal = tip.position.ordinal;
+        let Some(file) = self.take_file(ordinal)? else { return Ok(()) };
+        let (mut window, salt) = (file.look(), self.identity.salt(ordinal));
+        let is_same = match frame_at(&mut window, &salt, commit_offset)? {
+            FrameStep::Frame(frame) if frame.header.kind == Kind::COMMIT => {
+                let commit = Commit::decode_body(frame.body, &salt, commit_offset, frame.header.seq);
+                commit.is_ok_and(|commit| commit.root == tip.state.root)
+            }
+            _ => false,
+        };
+        if is_same {
+            let offset = self.show(&mut window, ordinal, offset, commit_offset, check, visit, polled)?;
+            if polled.broke && self.next <= tip.state.seq {
+                self.begun = Some(Begun { start, offset, commit_offset, tip });
+            } else if polled.broke || offset == commit_offset {
+                self.tip = tip;
+            }
+        }
+        self.file = Some((ordinal, file));
+        Ok(())
+    }
+
+    /// Shows the entries of a batch that has passed; answers where it ended.
     #[expect(clippy::too_many_arguments, reason = "one step of a walk, cut out of it")]
     fn show<V>(
         &mut self,
@@ -350,24 +406,25 @@ impl Following {
         check: Check,
         visit: &mut V,
         polled: &mut Polled,
-    ) -> Result<(), EventStoreError>
+    ) -> Result<u64, EventStoreError>
     where
         V: FnMut(EntryView<'_>) -> ControlFlow<()>,
     {
         let salt = self.identity.salt(ordinal);
         let mut offset = start;
         while offset < end {
-            let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(()) };
+            let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(offset) };
             if frame.header.kind == Kind::COMMIT {
                 // What lies behind it is another batch.
-                return Ok(());
+                return Ok(offset);
             }
+            let frame_offset = offset;
             offset = frame.end();
             let seq = frame.header.seq;
             if frame.header.kind != Kind::ENTRY || seq < self.next {
                 continue;
             }
-            let Ok(parts) = EntryParts::decode(frame.body) else { return Ok(()) };
+            let Ok(parts) = EntryParts::decode(frame.body) else { return Ok(frame_offset) };
             if check == Check::Full && !hash_is_right(&parts, seq) {
                 return Err(EventStoreError::HashMismatch { seq });
             }
@@ -376,10 +433,10 @@ impl Following {
             polled.shown += 1;
             if flow.is_break() {
                 polled.broke = true;
-                return Ok(());
+                return Ok(offset);
             }
         }
-        Ok(())
+        Ok(offset)
     }
 
     fn take_file(&mut self, ordinal: u32) -> Result<Option<SegmentFile>, EventStoreError> {
