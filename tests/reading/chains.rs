@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tapelog::{
@@ -9,6 +10,7 @@ use tapelog::{
     ScanDirection, SegmentBackend, UnixNanos,
 };
 
+use crate::support::children::{child_test, given, heard, is_child, say};
 use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
 use crate::support::folders::copy_folder;
 
@@ -143,4 +145,83 @@ fn a_follower_goes_on_in_the_child() {
     poll(&mut follower, 9);
     let expected = [(0, 4), (0, 5), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7)].map(|(run, seq)| (RUNS[run].to_owned(), seq));
     assert_eq!(found, expected);
+}
+
+/// A sealed run of `last` entries that began at `start_ts_init`.
+fn write_run(base: &Path, run_id: &str, parent: Option<&str>, start_ts_init: u64, last: u64) {
+    let mut store = SegmentBackend::builder(base).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { start_ts_init: UnixNanos::from(start_ts_init), ..child_of(run_id, parent) }).unwrap();
+    store.append_batch(&batch(1, last, 100)).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+}
+
+/// What is shown of an instance until nothing comes any more, and how many runs have ended.
+fn followed(follower: &mut ChainFollower) -> (Vec<(String, u64)>, usize) {
+    let (mut shown, mut ended) = (Vec::new(), 0);
+    for _ in 0..20 {
+        let progress = follower.visit(Duration::ZERO, Check::Full, |run, view| {
+            shown.push((run.run_id.clone(), view.seq()));
+            ControlFlow::Continue(())
+        });
+        match progress.unwrap() {
+            Progress::Idle => return (shown, ended),
+            Progress::Ended(_) => ended += 1,
+            Progress::Shown(_) => {}
+        }
+    }
+    panic!("it goes on for ever: {shown:?}")
+}
+
+fn named(entries: &[(&str, u64)]) -> Vec<(String, u64)> {
+    entries.iter().map(|(run, seq)| ((*run).to_owned(), *seq)).collect()
+}
+
+#[test]
+fn runs_that_are_each_others_parents_are_followed_once() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "1-a", Some("2-b"), 1_000, 3);
+    write_run(base.path(), "2-b", Some("1-a"), 1_000, 2);
+    let folder = base.path().join(INSTANCE).join("1-a");
+    let mut follower = ChainFollower::open(folder, FollowOptions::default()).unwrap();
+    assert_eq!(followed(&mut follower), (named(&[("1-a", 1), ("1-a", 2), ("1-a", 3), ("2-b", 1), ("2-b", 2)]), 2));
+    // One that goes on from the second is no way back, and is followed.
+    write_run(base.path(), "0-c", Some("2-b"), 3_000, 1);
+    assert_eq!(followed(&mut follower), (named(&[("0-c", 1)]), 1));
+}
+
+#[test]
+fn of_several_children_the_one_that_began_first_is_followed() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "5-a", None, 1_000, 1);
+    write_run(base.path(), "1-later", Some("5-a"), 3_000, 1);
+    write_run(base.path(), "7-z", Some("5-a"), 2_000, 1);
+    write_run(base.path(), "7-b", Some("5-a"), 2_000, 1);
+    let mut follower = ChainFollower::open(base.path().join(INSTANCE).join("5-a"), FollowOptions::default()).unwrap();
+    assert_eq!(followed(&mut follower), (named(&[("5-a", 1), ("7-b", 1)]), 2));
+}
+
+/// The child: follows a run by its name alone, and goes elsewhere in the middle of it.
+#[test]
+#[ignore = "runs in a child process"]
+fn follows_a_run_by_its_name_alone() {
+    if !is_child() {
+        return;
+    }
+    std::env::set_current_dir(given("TAPELOG_TEST_INSTANCE")).unwrap();
+    let mut follower = ChainFollower::open("1-a", FollowOptions::default()).unwrap();
+    std::env::set_current_dir("/").unwrap();
+    for (run, seq) in followed(&mut follower).0 {
+        say(&format!("{run}:{seq}"));
+    }
+}
+
+#[test]
+fn a_run_that_is_followed_by_its_name_alone_leads_to_its_child() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "1-a", None, 1_000, 2);
+    write_run(base.path(), "2-b", Some("1-a"), 2_000, 1);
+    let mut command = child_test("reading::chains::follows_a_run_by_its_name_alone");
+    let output = command.env("TAPELOG_TEST_INSTANCE", base.path().join(INSTANCE)).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().filter_map(heard).collect::<Vec<_>>(), ["1-a:1", "1-a:2", "2-b:1"]);
 }
