@@ -225,3 +225,54 @@ fn a_run_that_is_followed_by_its_name_alone_leads_to_its_child() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.lines().filter_map(heard).collect::<Vec<_>>(), ["1-a:1", "1-a:2", "2-b:1"]);
 }
+
+/// The child, in which nobody else opens files: says how many are open while a long chain is read and searched.
+#[test]
+#[ignore = "runs in a child process"]
+fn reads_a_long_chain() {
+    if !is_child() {
+        return;
+    }
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let chain = RunChain::open(given("TAPELOG_TEST_RUN"), ReaderOptions::default()).unwrap();
+    let before = open_files();
+    let mut most = 0;
+    for item in chain.entries(ScanDirection::Forward).chain(chain.entries(ScanDirection::Reverse)) {
+        item.unwrap();
+        most = most.max(open_files());
+    }
+    for number in 1..=40 {
+        let found = chain.first_at_or_after(UnixNanos::from(10_000 * number)).unwrap().unwrap();
+        assert_eq!((found.0.run_id.clone(), found.1), (format!("{number}-a"), 1));
+        assert!(found.0.reader.entry(1).unwrap().is_some());
+        most = most.max(open_files());
+    }
+    assert!(chain.lookup(IndexKind::ClientOrderId, "nobody's").unwrap().is_none());
+    say(&format!("{} {}", most - before, open_files() - before));
+}
+
+#[test]
+fn the_files_of_one_run_of_a_long_chain_are_open_at_a_time() {
+    let base = tempfile::tempdir().unwrap();
+    for number in 1..=40_u64 {
+        let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+        let parent = (number > 1).then(|| format!("{}-a", number - 1));
+        store.open_run(child_of(&format!("{number}-a"), parent.as_deref())).unwrap();
+        let mut entries = batch(1, 40, 900);
+        for append in &mut entries {
+            append.entry.ts_init = UnixNanos::from(10_000 * number);
+            append.entry.entry_hash = append.entry.recompute_hash();
+        }
+        for batch in entries.chunks(8) {
+            store.append_batch(batch).unwrap();
+        }
+        store.seal(RunStatus::Ended).unwrap();
+    }
+    let mut command = child_test("reading::chains::reads_a_long_chain");
+    let run = base.path().join(INSTANCE).join("40-a");
+    let output = command.env("TAPELOG_TEST_RUN", run).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let counts: Vec<_> = said.lines().find_map(heard).unwrap().split(' ').map(|count| count.parse::<usize>().unwrap()).collect();
+    // A run has three segments or four, and the next one is opened before the last one that was found is closed.
+    assert!(counts[0] <= 10 && counts[1] == 0, "{counts:?}");
+}
