@@ -9,4 +9,5 @@ mod follower_ends;
 mod following;
 mod killed_beneath;
 mod through_the_trait;
+mod times;
 mod ways;
