@@ -47,6 +47,9 @@ impl Default for FollowOptions {
 /// or taken back. A writer that is killed and a run that is recovered and sealed by somebody else end nothing: the
 /// follower goes on to the seal. Files are read by position and nothing is changed.
 ///
+/// Where WATERMARK is lost, in which the writer tells what is durable, its commits tell it: each says what was durable when it
+/// was written, so that the last batch is shown with the next one, or with the seal.
+///
 /// A run that is sealed as [`Quarantined`](crate::RunStatus::Quarantined) because of damage is shown up to the break, and
 /// ends there. The manifest that the end tells has the high-watermark of the whole run: what is intact behind the break is not
 /// followed, but read with [`RunReader`](crate::RunReader).

@@ -46,6 +46,9 @@ pub(crate) struct Following {
     next: u64,
     /// The segment that is being read.
     file: Option<(u32, SegmentFile)>,
+    /// Where there is no WATERMARK: the highest commit that later ones say was durable, and how far was looked for that.
+    claimed: u64,
+    ahead: Tip,
     /// The commit behind which something was not as it should be, at the poll before.
     doubt: Option<u64>,
 }
@@ -82,6 +85,9 @@ struct Known {
     sealed: Option<Box<RunManifest>>,
 }
 
+/// Of a bound whose place is not known: nothing is cut off.
+const NO_END: Position = Position { ordinal: u32::MAX, offset: 0 };
+
 /// Where a walk ended that did not come to the bound.
 type Stop = (u32, u64, StopReason);
 
@@ -102,8 +108,20 @@ impl Following {
     pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
         let (identity, note) = identify(&*storage, &folder)?;
         let (tip, has_manifest) = (identity.start(), note.is_none());
-        let mut following =
-            Self { storage, folder, identity, has_manifest, visibility, tip, begun: None, next: from.max(1), file: None, doubt: None };
+        let mut following = Self {
+            storage,
+            folder,
+            identity,
+            has_manifest,
+            visibility,
+            tip,
+            begun: None,
+            next: from.max(1),
+            file: None,
+            claimed: 0,
+            ahead: tip,
+            doubt: None,
+        };
         following.pass_over()?;
         Ok(following)
     }
@@ -131,13 +149,18 @@ impl Following {
             return Ok(());
         }
         let known = self.known()?;
-        let last = if self.visibility == Visibility::Written { u32::MAX } else { known.end.ordinal };
+        let (last, last_commit_no) = match self.visibility {
+            Visibility::Written => (u32::MAX, u64::MAX),
+            Visibility::Durable => (known.end.ordinal, known.commit_no),
+        };
         for listed in list_segments(&*self.storage, &self.folder)?.iter().rev().filter(|listed| listed.ordinal <= last) {
             let Some(file) = open_segment(&*self.storage, &self.folder, listed.ordinal)? else { continue };
             let base = read_open(&mut file.look(), &self.identity, listed.ordinal)?;
-            if let Some(base) =
-                base.filter(|base| base.state.seq < self.next && base.position.ordinal.checked_add(1) == Some(listed.ordinal))
-            {
+            if let Some(base) = base.filter(|base| {
+                base.state.seq < self.next
+                    && base.position.ordinal.checked_add(1) == Some(listed.ordinal)
+                    && base.state.commit_no <= last_commit_no
+            }) {
                 self.tip = base;
                 return Ok(());
             }
@@ -200,7 +223,7 @@ impl Following {
         let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
         let Some(stat) = stat else {
             self.check_still_there(&path)?;
-            return Ok(self.known_of_watermark(witnessed.tip));
+            return self.known_unsealed(witnessed.tip);
         };
         // Where WATERMARK tells nothing of this run, another run may have come into its place.
         if stat.len > self.identity.opening.len() as u64 || witnessed.tip.is_none() && self.has_manifest {
@@ -220,12 +243,28 @@ impl Following {
                 FoundManifest::Missing => self.check_still_there(&path)?,
             }
         }
-        Ok(self.known_of_watermark(witnessed.tip))
+        self.known_unsealed(witnessed.tip)
     }
 
-    fn known_of_watermark(&self, tip: Option<Tip>) -> Known {
-        let (commit_no, end) = tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
-        Known { commit_no, end, sealed: None }
+    /// What is durable of a run that is not sealed: what WATERMARK says. Where that is lost, the commits are asked, each of
+    /// which says what was durable when it was written: the last batch waits for the next one, or for the seal.
+    fn known_unsealed(&mut self, witnessed: Option<Tip>) -> Result<Known, EventStoreError> {
+        if let Some(tip) = witnessed {
+            return Ok(Known { commit_no: tip.state.commit_no, end: tip.position, sealed: None });
+        }
+        if self.visibility == Visibility::Durable {
+            let shown = (self.tip, self.next);
+            if self.ahead.state.commit_no > self.tip.state.commit_no {
+                self.tip = self.ahead;
+            }
+            self.next = u64::MAX;
+            let everything = Known { commit_no: u64::MAX, end: NO_END, sealed: None };
+            let walked = self.walk(&everything, Check::Crc, &mut |_| ControlFlow::Continue(()), &mut Polled::default());
+            self.ahead = self.tip;
+            (self.tip, self.next) = shown;
+            walked?;
+        }
+        Ok(Known { commit_no: self.claimed, end: NO_END, sealed: None })
     }
 
     /// MANIFEST was not found. A seal puts it in place by a rename, so that it is missing at no time.
@@ -257,7 +296,7 @@ impl Following {
         // Of a damaged run the batches up to the break are whole.
         let commit_no = section.damage.as_ref().map_or(section.last_commit_no, |damage| damage.end_commit_no);
         let last = section.segments.last();
-        let end = last.map_or(Position { ordinal: u32::MAX, offset: 0 }, |last| Position { ordinal: last.ordinal, offset: last.len });
+        let end = last.map_or(NO_END, |last| Position { ordinal: last.ordinal, offset: last.len });
         Known { commit_no, end, sealed: Some(Box::new(sealed_manifest(&self.identity.manifest, section))) }
     }
 
@@ -318,7 +357,7 @@ impl Following {
 
     /// A view of as much of a segment as may be read: a poll reads what is new, and little more.
     fn window<'f>(&self, file: &'f SegmentFile, ordinal: u32, known: &Known) -> Window<'f> {
-        if self.visibility == Visibility::Written && known.sealed.is_none() {
+        if (self.visibility == Visibility::Written || known.end == NO_END) && known.sealed.is_none() {
             return file.look();
         }
         let len = if ordinal == known.end.ordinal { file.len.min(known.end.offset) } else { file.len };
@@ -349,6 +388,7 @@ impl Following {
                 Step::Batch(batch) => batch,
                 Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, reason))),
             };
+            self.claimed = self.claimed.max(batch.commit.durable_commit_no);
             let tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
             if tip.state.seq >= self.next {
                 let offset = self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;

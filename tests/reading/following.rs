@@ -120,6 +120,46 @@ fn damage_below_what_is_durable_is_told_and_not_passed_over() {
 }
 
 #[test]
+fn without_a_watermark_the_commits_say_what_is_durable() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    store.append_batch(&batch(1, 3, 100)).unwrap();
+    std::fs::remove_file(folder.join("WATERMARK")).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    assert_eq!(shown(&mut follower), [0_u64; 0], "nothing says yet that it is durable");
+    store.append_batch(&batch(4, 5, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [1, 2, 3]);
+    assert_eq!(shown(&mut follower), [0_u64; 0]);
+    // Across segments, and from the middle.
+    for seq in 6..=60 {
+        store.append_batch(&batch(seq, seq, 900)).unwrap();
+    }
+    assert_eq!(shown(&mut follower), (4..=59).collect::<Vec<_>>());
+    let options = FollowOptions { from: 57, ..FollowOptions::default() };
+    assert_eq!(shown(&mut Follower::open(&folder, options).unwrap()), [57, 58, 59]);
+    store.seal(RunStatus::Ended).unwrap();
+    assert_eq!(shown(&mut follower), [60]);
+    assert!(matches!(follower.visit(Duration::ZERO, Check::Full, |_| ControlFlow::Continue(())), Ok(Progress::Ended(_))));
+}
+
+#[test]
+fn without_a_watermark_what_is_not_synced_is_not_shown() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Buffered { sync_every: Duration::from_mins(1) });
+    let folder = store.current_path().unwrap().to_owned();
+    std::fs::remove_file(folder.join("WATERMARK")).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions { from: 2, ..FollowOptions::default() }).unwrap();
+    for seq in 1..=3 {
+        store.append_batch(&batch(seq, seq, 100)).unwrap();
+    }
+    assert_eq!(shown(&mut follower), [0_u64; 0]);
+    store.sync().unwrap();
+    store.append_batch(&batch(4, 4, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [2, 3]);
+}
+
+#[test]
 fn a_batch_in_which_a_visitor_breaks_off_is_judged_once() {
     let base = tempfile::tempdir().unwrap();
     let mut store = SegmentBackend::builder(base.path()).segment_len(8 << 20).build().unwrap();
