@@ -370,19 +370,19 @@ mod tests {
         }
         assert_eq!((follower.next_entry(Duration::ZERO), tail.next_entry(Duration::ZERO)), (Ok(None), Ok(None)));
         let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
-        let mut followed = Vec::new();
+        let mut given = Vec::new();
         let mut visit = |view: tapelog::EntryView<'_>| {
             let keys = view.keys().map(|(kind, key)| IndexKey::new(kind, key.to_owned())).collect();
-            followed.push(AppendEntry::new(view.to_entry().unwrap(), keys));
+            given.push(AppendEntry::new(view.to_entry().unwrap(), keys));
             // Broken off now and then, it goes on where it was.
-            if followed.len() % 1_000 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if given.len() % 1_000 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         while let Progress::Shown(_) = follower.visit(Duration::ZERO, Check::Full, &mut visit).unwrap() {}
-        assert!(followed.iter().map(|append| &append.entry).eq(&all));
+        assert!(given.iter().map(|append| &append.entry).eq(&all));
         // The same in memory, asked in the same ways.
         let mut memory = MemoryBackend::new();
         memory.open_run(RunManifest::new("day", "instance")).unwrap();
-        for batch in followed.chunks(BATCH) {
+        for batch in given.chunks(BATCH) {
             memory.append_batch(batch).unwrap();
         }
         let keys = store.iter_index_keys(IndexKind::VenueOrderId).unwrap();

@@ -70,7 +70,7 @@ fn a_follower_of_a_quarantined_run_comes_to_its_end_at_the_break() {
     }
     // What is intact behind the break is read, and not followed.
     let reader = RunReader::open(&folder).unwrap();
-    let intact: Vec<_> = reader.entries(.., ScanDirection::Forward).filter_map(|item| item.ok()).map(|entry| entry.seq).collect();
+    let intact: Vec<_> = reader.entries(.., ScanDirection::Forward).filter_map(Result::ok).map(|entry| entry.seq).collect();
     assert_eq!(intact, [1, 2, 3, 5, 6]);
 }
 
@@ -134,11 +134,11 @@ fn a_run_that_is_moved_away_or_removed_while_it_is_followed_is_an_error() {
 fn another_run_in_the_place_of_the_one_that_is_followed_does_not_pass_for_it() {
     for is_sealed in [true, false] {
         let (base, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut followed = store(base.path());
-        followed.open_run(manifest(RUN)).unwrap();
-        followed.append_batch(&batch(1, 3, 100)).unwrap();
-        let folder = followed.current_path().unwrap().to_owned();
-        drop(followed);
+        let mut first = store(base.path());
+        first.open_run(manifest(RUN)).unwrap();
+        first.append_batch(&batch(1, 3, 100)).unwrap();
+        let folder = first.current_path().unwrap().to_owned();
+        drop(first);
         let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
         let mut another = store(other.path());
         another.open_run(manifest(RUN)).unwrap();
