@@ -220,8 +220,8 @@ mod tests {
     use std::time::Duration;
 
     use tapelog::{
-        Check, EventStoreReader, FollowOptions, Follower, MemoryBackend, ReadPath, ReaderOptions, RunReader, ScanDirection, Verifier,
-        Visibility,
+        Check, EventStoreReader, FollowOptions, Follower, MemoryBackend, Progress, ReadPath, ReaderOptions, RunReader, ScanDirection,
+        Verifier, Visibility,
     };
 
     use super::*;
@@ -369,6 +369,31 @@ mod tests {
             assert_eq!(tail.next_entry(Duration::ZERO).unwrap().as_ref(), Some(entry));
         }
         assert_eq!((follower.next_entry(Duration::ZERO), tail.next_entry(Duration::ZERO)), (Ok(None), Ok(None)));
+        let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+        let mut given = Vec::new();
+        let mut visit = |view: tapelog::EntryView<'_>| {
+            let keys = view.keys().map(|(kind, key)| IndexKey::new(kind, key.to_owned())).collect();
+            given.push(AppendEntry::new(view.to_entry().unwrap(), keys));
+            // Broken off now and then, it goes on where it was.
+            if given.len() % 1_000 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        while let Progress::Shown(_) = follower.visit(Duration::ZERO, Check::Full, &mut visit).unwrap() {}
+        assert!(given.iter().map(|append| &append.entry).eq(&all));
+        // The same in memory, asked in the same ways.
+        let mut memory = MemoryBackend::new();
+        memory.open_run(RunManifest::new("day", "instance")).unwrap();
+        for batch in given.chunks(BATCH) {
+            memory.append_batch(batch).unwrap();
+        }
+        let keys = store.iter_index_keys(IndexKind::VenueOrderId).unwrap();
+        assert_eq!(keys, memory.iter_index_keys(IndexKind::VenueOrderId).unwrap());
+        for (key, _) in keys.iter().step_by(97) {
+            assert_eq!(store.lookup(IndexKind::VenueOrderId, key), memory.lookup(IndexKind::VenueOrderId, key));
+        }
+        for direction in [ScanDirection::Forward, ScanDirection::Reverse] {
+            let (store, memory) = (store.scan_range(1, u64::MAX, direction), memory.scan_range(1, u64::MAX, direction));
+            assert!(store.unwrap() == memory.unwrap(), "{direction:?}");
+        }
         let through_the_trait = EventStoreReader::new(store);
         assert!(through_the_trait.scan_range(1, u64::MAX, ScanDirection::Forward).map(|item| item.unwrap()).eq(all));
     }

@@ -66,7 +66,8 @@ pub(crate) const KEY_FIELDS: &[Field] = &[KEY_KIND, KEY_RESERVED, KEY_LEN, KEY_T
 /// The length of the fixed part.
 pub(crate) const FIXED_LEN: usize = 104;
 
-const KEY_HEADER_LEN: usize = 4;
+/// What a key takes before its text.
+pub(crate) const KEY_HEADER_LEN: usize = 4;
 const KEYS_LEN_MAX: usize = KEYS_PER_ENTRY_MAX * (KEY_HEADER_LEN + KEY_LEN_MAX);
 
 pub(crate) const HAS_CORRELATION_ID: u8 = 1;

@@ -6,6 +6,7 @@
 use blake3::Hasher;
 
 use super::bytes::{len_u32, put_zeros};
+use super::entry::KEY_HEADER_LEN;
 use super::field::{Field, covers};
 use super::salt::{Salt, Stream, Uid};
 use super::{FormatError, VERSION};
@@ -96,6 +97,13 @@ pub(crate) fn check(index: &[u8], magic: &str, binding: &IndexBinding, record_le
     expect(SALT, index, &binding.salt.0)?;
     expect(SEGMENT_END, index, &binding.segment_end.to_le_bytes())?;
     expect(ROOT, index, &binding.root)
+}
+
+/// How long an index with this header is; none where it says more than an index of the segment can hold.
+pub(crate) fn whole_len(header: &[u8], binding: &IndexBinding, record_len: usize) -> Option<u64> {
+    // A record is an entry's or a key's, and each key takes so much of the segment at least.
+    let count = COUNT.u64(header).ok().filter(|count| *count <= binding.segment_end / KEY_HEADER_LEN as u64)?;
+    count.checked_mul(record_len as u64)?.checked_add(HEADER_LEN as u64)
 }
 
 fn expect(field: Field, index: &[u8], bound: &[u8]) -> Result<(), FormatError> {

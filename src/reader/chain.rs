@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Corruption, EventStoreError};
 use crate::format::file_name;
@@ -29,10 +31,14 @@ pub struct ChainRun {
 
 /// A run and the runs that it went on from, as one history: the oldest run first. Numbers begin at 1 in each run, so that
 /// an entry is named by its run and its number.
+///
+/// However long the chain is, the files of one run are open at a time, and of the run that a search found something in.
 #[derive(Debug, Clone)]
 pub struct RunChain {
     runs: Vec<ChainRun>,
     missing_parent: Option<RunId>,
+    /// The run in which the last search found something, whose files stay open for who reads it then.
+    found: Arc<AtomicUsize>,
 }
 
 /// What links a run to its parent, as its MANIFEST says.
@@ -88,7 +94,7 @@ impl RunChain {
             }
         }
         runs.reverse();
-        Ok(Self { runs, missing_parent })
+        Ok(Self { runs, missing_parent, found: Arc::default() })
     }
 
     /// The runs, the oldest first.
@@ -123,7 +129,6 @@ impl RunChain {
             if let Some(broken) = run.reader.visit(.., direction, check, |view| visit(run, view))? {
                 return Ok(Some(broken));
             }
-            // However long the chain is, the files of one run are open at a time.
             run.reader.close_files();
         }
         Ok(None)
@@ -131,7 +136,13 @@ impl RunChain {
 
     /// Every entry as a value, with its run. A damaged entry is an item that is an error, and the items behind it follow.
     pub fn entries(&self, direction: ScanDirection) -> impl Iterator<Item = Result<(&RunId, EventStoreEntry), EventStoreError>> {
-        self.in_order(direction).flat_map(move |run| run.reader.entries(.., direction).map(|item| item.map(|entry| (&run.run_id, entry))))
+        self.in_order(direction).flat_map(move |run| {
+            let close = std::iter::from_fn(|| {
+                run.reader.close_files();
+                None
+            });
+            run.reader.entries(.., direction).map(|item| item.map(|entry| (&run.run_id, entry))).chain(close)
+        })
     }
 
     /// The first entry of all runs that has a key, and its run.
@@ -139,13 +150,7 @@ impl RunChain {
     /// # Errors
     /// As [`RunReader::lookup`].
     pub fn lookup(&self, kind: IndexKind, key: &str) -> Result<Option<(&ChainRun, u64)>, EventStoreError> {
-        for run in &self.runs {
-            if let Some(seq) = run.reader.lookup(kind, key)? {
-                return Ok(Some((run, seq)));
-            }
-            run.reader.close_files();
-        }
-        Ok(None)
+        self.search(|reader| reader.lookup(kind, key))
     }
 
     /// The first entry of all runs that came into being at `ts_init` or later, and its run.
@@ -153,8 +158,20 @@ impl RunChain {
     /// # Errors
     /// As [`RunReader::first_at_or_after`].
     pub fn first_at_or_after(&self, ts_init: UnixNanos) -> Result<Option<(&ChainRun, u64)>, EventStoreError> {
-        for run in &self.runs {
-            if let Some(seq) = run.reader.first_at_or_after(ts_init)? {
+        self.search(|reader| reader.first_at_or_after(ts_init))
+    }
+
+    /// Asks one run after the other, the oldest first.
+    fn search(
+        &self,
+        search: impl Fn(&RunReader) -> Result<Option<u64>, EventStoreError>,
+    ) -> Result<Option<(&ChainRun, u64)>, EventStoreError> {
+        for (index, run) in self.runs.iter().enumerate() {
+            if let Some(seq) = search(&run.reader)? {
+                let before = self.found.swap(index, Ordering::Relaxed);
+                if let Some(before) = self.runs.get(before).filter(|_| before != index) {
+                    before.reader.close_files();
+                }
                 return Ok(Some((run, seq)));
             }
             run.reader.close_files();

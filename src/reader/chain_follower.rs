@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
+use crate::limits::CHAIN_RUNS_MAX;
 use crate::model::{EventStoreEntry, RunId, RunManifest, validate_id};
 use crate::reader::follower::{FollowOptions, Follower};
 use crate::reader::progress::{Progress, RunEnd};
@@ -23,7 +24,10 @@ const REST_PER_LOOK: u32 = 20;
 
 /// Follows a run, and once it is sealed the run that goes on from it, and so on.
 ///
-/// A run that was left running goes on to its child once it is recovered, which seals it.
+/// A run that was left running goes on to its child once it is recovered, which seals it. Where several runs go on from it,
+/// the one with the smallest `start_ts_init` is followed, and of equal ones the one with the smallest id, among those that
+/// are there when one is found. A run is followed once: one that names a run as its parent that came later leads back to
+/// nothing.
 #[derive(Debug)]
 pub struct ChainFollower {
     storage: Arc<dyn Storage>,
@@ -31,6 +35,8 @@ pub struct ChainFollower {
     current: Follower,
     /// How the current run ended, once everything of it was shown.
     ended: Option<RunEnd>,
+    /// The runs that were followed, the current one included.
+    followed: HashSet<RunId>,
     /// Runs that are no child of the current one, so that each is looked at once.
     strangers: HashSet<RunId>,
 }
@@ -46,7 +52,8 @@ impl ChainFollower {
 
     pub(crate) fn over(storage: Arc<dyn Storage>, folder: PathBuf, options: FollowOptions) -> Result<Self, EventStoreError> {
         let current = Follower::over(storage.clone(), folder, options)?;
-        Ok(Self { storage, options, current, ended: None, strangers: HashSet::new() })
+        let followed = HashSet::from([current.manifest().run_id.clone()]);
+        Ok(Self { storage, options, current, ended: None, followed, strangers: HashSet::new() })
     }
 
     /// The follower of the run that is followed now.
@@ -66,7 +73,7 @@ impl ChainFollower {
     /// Answers [`Progress::Ended`] once for each run that has ended. After that its child, if there will be one, is awaited.
     ///
     /// # Errors
-    /// As [`Follower::visit`], and where the instance's folder cannot be listed.
+    /// As [`Follower::visit`], where the instance's folder cannot be listed, and `LimitExceeded` behind 100,000 runs.
     pub fn visit(
         &mut self,
         timeout: Duration,
@@ -103,7 +110,13 @@ impl ChainFollower {
             }
             let begun = Instant::now();
             if let Some(child) = self.child()? {
+                if self.followed.len() >= CHAIN_RUNS_MAX {
+                    let what = "the number of runs in a chain";
+                    let found = self.followed.len() as u64 + 1;
+                    return Err(EventStoreError::LimitExceeded { what, maximum: CHAIN_RUNS_MAX as u64, found });
+                }
                 self.current = Follower::over(self.storage.clone(), child, FollowOptions { from: 1, ..self.options })?;
+                self.followed.insert(self.current.manifest().run_id.clone());
                 self.ended = None;
                 self.strangers.clear();
             } else if left.is_zero() {
@@ -114,13 +127,15 @@ impl ChainFollower {
         }
     }
 
-    /// The folder of a run that goes on from the current one.
+    /// The folder of a run that goes on from the current one; of several, that of the one that began first.
     fn child(&mut self) -> Result<Option<PathBuf>, EventStoreError> {
         let Some(instance) = self.current.folder().parent().map(Path::to_path_buf) else { return Ok(None) };
         let parent = self.current.manifest().run_id.clone();
         let entries = self.storage.list(&instance).map_err(|error| EventStoreError::from_io("list", &instance, &error))?;
+        let mut children = Vec::new();
         for entry in entries {
-            if !entry.is_dir || validate_id("run id", &entry.name).is_err() || self.strangers.contains(&entry.name) {
+            let is_known = self.strangers.contains(&entry.name) || self.followed.contains(&entry.name);
+            if !entry.is_dir || validate_id("run id", &entry.name).is_err() || is_known {
                 continue;
             }
             let folder = instance.join(&entry.name);
@@ -128,11 +143,12 @@ impl ChainFollower {
             let Some(Ok(manifest)) = listing::list_run(&*self.storage, &folder, entry.name.clone()).map(|run| run.manifest) else {
                 continue;
             };
-            if manifest.parent_run_id.as_ref() == Some(&parent) && manifest.run_id != parent {
-                return Ok(Some(folder));
+            if manifest.parent_run_id.as_ref() == Some(&parent) {
+                children.push((manifest.start_ts_init, entry.name, folder));
+            } else {
+                self.strangers.insert(entry.name);
             }
-            self.strangers.insert(entry.name);
         }
-        Ok(None)
+        Ok(children.into_iter().min().map(|(_, _, folder)| folder))
     }
 }

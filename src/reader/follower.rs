@@ -47,6 +47,13 @@ impl Default for FollowOptions {
 /// or taken back. A writer that is killed and a run that is recovered and sealed by somebody else end nothing: the
 /// follower goes on to the seal. Files are read by position and nothing is changed.
 ///
+/// Where WATERMARK is lost, in which the writer tells what is durable, its commits tell it: each says what was durable when it
+/// was written, so that the last batch is shown with the next one, or with the seal.
+///
+/// A run that is sealed as [`Quarantined`](crate::RunStatus::Quarantined) because of damage is shown up to the break, and
+/// ends there. The manifest that the end tells has the high-watermark of the whole run: what is intact behind the break is not
+/// followed, but read with [`RunReader`](crate::RunReader).
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use tapelog::{FollowOptions, Follower, Progress, Check};
@@ -122,8 +129,9 @@ impl Follower {
     /// next visit begins behind the entry that it saw last.
     ///
     /// # Errors
-    /// `Corrupted` where a batch that is durable is not whole, `HashMismatch` where an entry is not the one that was
-    /// appended, `Backend` and `Disk` where a file cannot be read. The next visit meets it again.
+    /// `Corrupted` where a batch that is durable is not whole or another run has come into the folder, `HashMismatch` where
+    /// an entry is not the one that was appended, `Backend` where the folder was moved or removed, `Backend` and `Disk`
+    /// where a file cannot be read. The next visit meets it again.
     pub fn visit(
         &mut self,
         timeout: Duration,

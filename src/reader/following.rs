@@ -1,21 +1,23 @@
 //! Reading a run that another process writes, batch by batch, up to what that process says is durable.
 //!
 //! The bound is sampled first: the newest slot of WATERMARK, which the writer keeps within a millisecond of what
-//! it has synced; of a sealed run, its seal; of a run that was left running, what its commits claim besides. Up to
-//! the bound every batch is judged as recovery judges it, and entries are shown once their batch has passed. What
-//! lies behind the bound is not looked at, so that nothing is shown that is torn or that a loss of power can take
-//! back. Nothing here waits: [`Follower`](super::Follower) does.
+//! it has synced, or what the commits claim where that is lost or the run was left running; of a sealed run, its seal,
+//! whatever WATERMARK says beside it. Up to the bound every batch is judged as recovery judges it, and entries are shown
+//! once their batch has passed. What lies behind the bound is not looked at, so that nothing is shown that is torn or
+//! that a loss of power can take back. Nothing here waits: [`Follower`](super::Follower) does.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Corruption, EventStoreError};
 use crate::format::chain::Position;
+use crate::format::commit::Commit;
 use crate::format::entry::EntryParts;
 use crate::format::file_name;
 use crate::format::frame::Kind;
-use crate::format::manifest::{SealSection, SealState};
+use crate::format::manifest::{Opening, SealSection, SealState};
+use crate::format::salt::Uid;
 use crate::io::{LockState, Storage};
 use crate::model::RunManifest;
 use crate::seeded_bug::SeededBug;
@@ -35,13 +37,20 @@ pub(crate) struct Following {
     storage: Arc<dyn Storage>,
     folder: PathBuf,
     identity: RunIdentity,
+    /// Whether MANIFEST was there and whole when the run was opened.
+    has_manifest: bool,
     visibility: Visibility,
     /// Behind the last batch all of whose entries were shown.
     tip: Tip,
+    /// The batch behind it, where a visitor broke off in it.
+    begun: Option<Begun>,
     /// The next entry to show.
     next: u64,
     /// The segment that is being read.
     file: Option<(u32, SegmentFile)>,
+    /// Where there is no WATERMARK: the highest commit that later ones say was durable, and how far was looked for that.
+    claimed: u64,
+    ahead: Tip,
     /// The commit behind which something was not as it should be, at the poll before.
     doubt: Option<u64>,
     /// What is proven durable of a run that was left running: its number and where it ends. Nobody adds to such a run.
@@ -52,6 +61,19 @@ pub(crate) struct Following {
 
 /// Every so many polls that learn nothing it is asked whether the writer is still there.
 const POLLS_PER_LOOK: u32 = 16;
+
+/// A batch that was judged whole, and not all of whose entries were shown.
+#[derive(Debug)]
+struct Begun {
+    /// Where its first frame begins.
+    start: u64,
+    /// Where showing it goes on.
+    offset: u64,
+    /// Where its commit begins.
+    commit_offset: u64,
+    /// The tip behind it.
+    tip: Tip,
+}
 
 /// What a poll came to.
 #[derive(Debug, Default)]
@@ -72,6 +94,9 @@ struct Known {
     sealed: Option<Box<RunManifest>>,
 }
 
+/// Of a bound whose place is not known: nothing is cut off.
+const NO_END: Position = Position { ordinal: u32::MAX, offset: 0 };
+
 /// Where a walk ended that did not come to the bound: the segment, the byte, and why; without a reason there is no such
 /// segment.
 type Stop = (u32, u64, Option<StopReason>);
@@ -91,10 +116,24 @@ impl Following {
     /// # Errors
     /// Where there is no run, or it cannot be read.
     pub(crate) fn begin(storage: Arc<dyn Storage>, folder: PathBuf, from: u64, visibility: Visibility) -> Result<Self, EventStoreError> {
-        let (identity, _) = identify(&*storage, &folder)?;
-        let tip = identity.start();
-        let mut following =
-            Self { storage, folder, identity, visibility, tip, next: from.max(1), file: None, doubt: None, left: None, idle_polls: 0 };
+        let (identity, note) = identify(&*storage, &folder)?;
+        let (tip, has_manifest) = (identity.start(), note.is_none());
+        let mut following = Self {
+            storage,
+            folder,
+            identity,
+            has_manifest,
+            visibility,
+            tip,
+            begun: None,
+            next: from.max(1),
+            file: None,
+            claimed: 0,
+            ahead: tip,
+            doubt: None,
+            left: None,
+            idle_polls: 0,
+        };
         following.pass_over()?;
         Ok(following)
     }
@@ -122,13 +161,18 @@ impl Following {
             return Ok(());
         }
         let known = self.known()?;
-        let last = if self.visibility == Visibility::Written { u32::MAX } else { known.end.ordinal };
+        let (last, last_commit_no) = match self.visibility {
+            Visibility::Written => (u32::MAX, u64::MAX),
+            Visibility::Durable => (known.end.ordinal, known.commit_no),
+        };
         for listed in list_segments(&*self.storage, &self.folder)?.iter().rev().filter(|listed| listed.ordinal <= last) {
             let Some(file) = open_segment(&*self.storage, &self.folder, listed.ordinal)? else { continue };
             let base = read_open(&mut file.look(), &self.identity, listed.ordinal)?;
-            if let Some(base) =
-                base.filter(|base| base.state.seq < self.next && base.position.ordinal.checked_add(1) == Some(listed.ordinal))
-            {
+            if let Some(base) = base.filter(|base| {
+                base.state.seq < self.next
+                    && base.position.ordinal.checked_add(1) == Some(listed.ordinal)
+                    && base.state.commit_no <= last_commit_no
+            }) {
                 self.tip = base;
                 return Ok(());
             }
@@ -143,8 +187,11 @@ impl Following {
     pub(crate) fn go_back_to(&mut self, seq: u64) -> Result<(), EventStoreError> {
         self.next = seq;
         if self.tip.state.seq >= seq {
-            self.tip = self.identity.start();
+            (self.tip, self.begun) = (self.identity.start(), None);
             self.pass_over()?;
+        }
+        if let Some(begun) = &mut self.begun {
+            begun.offset = begun.start;
         }
         Ok(())
     }
@@ -160,7 +207,8 @@ impl Following {
     {
         let known = self.known()?;
         let mut polled = Polled::default();
-        let stop = self.walk(&known, check, visit, &mut polled)?;
+        self.go_on(check, visit, &mut polled)?;
+        let stop = if polled.broke { None } else { self.walk(&known, check, visit, &mut polled)? };
         if polled.broke {
             return Ok(polled);
         }
@@ -181,29 +229,39 @@ impl Following {
     /// What is durable, as the writer tells it.
     fn known(&mut self) -> Result<Known, EventStoreError> {
         let witnessed = watermark_file::read(&*self.storage, &self.folder, &self.identity)?;
-        if let Some(tip) = witnessed.tip.filter(|tip| tip.state.commit_no > self.tip.state.commit_no) {
-            return Ok(Known { commit_no: tip.state.commit_no, end: tip.position, sealed: None });
-        }
-        // Nothing new: the run may have been sealed, by which MANIFEST becomes longer.
+        // The run may have been sealed, by which MANIFEST becomes longer. Beside a seal WATERMARK counts for nothing: that of
+        // a damaged run stays, and names what cannot be reached.
         let path = self.folder.join(file_name::MANIFEST);
         let stat = self.storage.stat(&path).map_err(|error| EventStoreError::from_io("look at", &path, &error))?;
         let mut damage = None;
-        if stat.is_some_and(|stat| stat.len > self.identity.opening.len() as u64) {
-            match read_manifest(&*self.storage, &self.folder)? {
-                FoundManifest::Present(found) => match &found.seal {
-                    SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
-                    SealState::Damaged(error) => {
-                        let corruption = Corruption::at(&path, self.identity.opening.len() as u64, "a seal section", error.to_string());
-                        damage = Some(corruption.advise("recover the run: it is judged again from its segments").into());
+        match stat {
+            None => self.check_still_there(&path)?,
+            // Where WATERMARK tells nothing of this run, another run may have come into its place.
+            Some(stat) if stat.len > self.identity.opening.len() as u64 || witnessed.tip.is_none() && self.has_manifest => {
+                match read_manifest(&*self.storage, &self.folder)? {
+                    FoundManifest::Present(found) => {
+                        self.check_same_run(&path, &found.opening)?;
+                        match &found.seal {
+                            SealState::Present { section, .. } => return Ok(self.known_of_seal(section)),
+                            SealState::Damaged(error) => {
+                                let offset = self.identity.opening.len() as u64;
+                                let corruption = Corruption::at(&path, offset, "a seal section", error.to_string());
+                                damage = Some(corruption.advise("recover the run: it is judged again from its segments").into());
+                            }
+                            SealState::Absent => {}
+                        }
                     }
-                    SealState::Absent => {}
-                },
-                FoundManifest::Damaged(error) => damage = Some(error),
-                FoundManifest::Missing => {}
+                    FoundManifest::Damaged(error) => damage = Some(error),
+                    FoundManifest::Missing => self.check_still_there(&path)?,
+                }
             }
+            Some(_) => {}
         }
-        let witnessed = witnessed.tip.map_or((0, self.tip.position), |tip| (tip.state.commit_no, tip.position));
-        let known = self.claimed()?.filter(|claimed| claimed.0 > witnessed.0).unwrap_or(witnessed);
+        let witnessed = match witnessed.tip {
+            Some(tip) => (tip.state.commit_no, tip.position),
+            None => self.claimed_by_commits()?,
+        };
+        let known = self.claimed_by_left_run()?.filter(|claimed| claimed.0 > witnessed.0).unwrap_or(witnessed);
         match damage {
             // What is proven durable is shown first.
             Some(error) if known.0 <= self.tip.state.commit_no => Err(error),
@@ -211,26 +269,69 @@ impl Following {
         }
     }
 
+    /// What the commits say where WATERMARK is lost: each says what was durable when it was written, so that the last
+    /// batch waits for the next one, or for the seal.
+    fn claimed_by_commits(&mut self) -> Result<(u64, Position), EventStoreError> {
+        if self.visibility == Visibility::Durable {
+            let shown = (self.tip, self.next);
+            if self.ahead.state.commit_no > self.tip.state.commit_no {
+                self.tip = self.ahead;
+            }
+            self.next = u64::MAX;
+            let everything = Known { commit_no: u64::MAX, end: NO_END, sealed: None };
+            let walked = self.walk(&everything, Check::Crc, &mut |_| ControlFlow::Continue(()), &mut Polled::default());
+            self.ahead = self.tip;
+            (self.tip, self.next) = shown;
+            walked?;
+        }
+        Ok((self.claimed, NO_END))
+    }
+
     /// What the commits of a run that was left running claim to be durable, as whoever opens the run finds it; none
     /// while somebody writes it, whose word is WATERMARK.
-    fn claimed(&mut self) -> Result<Option<(u64, Position)>, EventStoreError> {
+    fn claimed_by_left_run(&mut self) -> Result<Option<(u64, Position)>, EventStoreError> {
         let is_due = self.idle_polls.is_multiple_of(POLLS_PER_LOOK);
         self.idle_polls = self.idle_polls.wrapping_add(1);
         if self.left.is_none() && is_due && !self.is_live() {
             let judgement = judge(&*self.storage, &self.folder, &self.identity, None, Depth::Tail, &mut |_| {})?;
             let (proven, tip) = (judgement.proven.commit_no, judgement.proven_tip);
             // Where a claim ends that nothing whole reaches is not known.
-            let end = if tip.state.commit_no == proven { tip.position } else { Position { ordinal: u32::MAX, offset: 0 } };
+            let end = if tip.state.commit_no == proven { tip.position } else { NO_END };
             self.left = Some((proven, end));
         }
         Ok(self.left)
+    }
+
+    /// MANIFEST was not found. A seal puts it in place by a rename, so that it is missing at no time.
+    fn check_still_there(&self, path: &Path) -> Result<(), EventStoreError> {
+        let folder = self.storage.stat(&self.folder).map_err(|error| EventStoreError::from_io("look at", &self.folder, &error))?;
+        if folder.is_none() {
+            let folder = self.folder.display();
+            return Err(EventStoreError::Backend(format!("the run in {folder} is gone: it was moved or removed while it was followed")));
+        }
+        if self.has_manifest {
+            let corruption = Corruption::at(path, 0, "the manifest of the run that is followed", "no such file");
+            return Err(corruption.advise("the run was moved or removed while it was followed, or only its MANIFEST was").into());
+        }
+        Ok(())
+    }
+
+    /// The run in the folder has to be the one that was opened: another one of the same name may have come into its place.
+    fn check_same_run(&self, path: &Path, opening: &Opening<RunManifest>) -> Result<(), EventStoreError> {
+        if opening.uid == self.identity.uid && opening.bytes == self.identity.opening {
+            return Ok(());
+        }
+        let uid = |uid: &Uid| u128::from_be_bytes(uid.0);
+        let expected = format!("the manifest of the run that is followed, with the uid {:032x}", uid(&self.identity.uid));
+        let found = format!("that of a run with the uid {:032x}", uid(&opening.uid));
+        Err(Corruption::at(path, 0, expected, found).advise("another run came into the folder: follow that one anew").into())
     }
 
     fn known_of_seal(&self, section: &SealSection) -> Known {
         // Of a damaged run the batches up to the break are whole.
         let commit_no = section.damage.as_ref().map_or(section.last_commit_no, |damage| damage.end_commit_no);
         let last = section.segments.last();
-        let end = last.map_or(Position { ordinal: u32::MAX, offset: 0 }, |last| Position { ordinal: last.ordinal, offset: last.len });
+        let end = last.map_or(NO_END, |last| Position { ordinal: last.ordinal, offset: last.len });
         Known { commit_no, end, sealed: Some(Box::new(sealed_manifest(&self.identity.manifest, section))) }
     }
 
@@ -291,7 +392,7 @@ impl Following {
 
     /// A view of as much of a segment as may be read: a poll reads what is new, and little more.
     fn window<'f>(&self, file: &'f SegmentFile, ordinal: u32, known: &Known) -> Window<'f> {
-        if self.visibility == Visibility::Written && known.sealed.is_none() {
+        if (self.visibility == Visibility::Written || known.end == NO_END) && known.sealed.is_none() {
             return file.look();
         }
         let len = if ordinal == known.end.ordinal { file.len.min(known.end.offset) } else { file.len };
@@ -316,24 +417,60 @@ impl Following {
             // What is judged is what is shown: it is not read a second time.
             walk.window().hold_from(Some(start));
             if SeededBug::FollowerShowsUnjudged.is_on() {
-                self.show(walk.window(), ordinal, start, u64::MAX, check, visit, polled)?;
+                let _ = self.show(walk.window(), ordinal, start, u64::MAX, check, visit, polled)?;
             }
             let batch = match walk.next_batch(&mut Judging)? {
                 Step::Batch(batch) => batch,
                 Step::Stop { offset, reason } => return Ok(Some((ordinal, offset, Some(reason)))),
             };
-            if walk.state().seq >= self.next {
-                self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
-                if polled.broke {
+            self.claimed = self.claimed.max(batch.commit.durable_commit_no);
+            let tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
+            if tip.state.seq >= self.next {
+                let offset = self.show(walk.window(), ordinal, start, batch.commit_offset, check, visit, polled)?;
+                if polled.broke && self.next <= tip.state.seq {
+                    self.begun = Some(Begun { start, offset, commit_offset: batch.commit_offset, tip });
                     return Ok(None);
                 }
             }
-            self.tip = Tip { state: *walk.state(), position: Position { ordinal, offset: batch.end } };
+            self.tip = tip;
+            if polled.broke {
+                return Ok(None);
+            }
         }
         Ok(None)
     }
 
-    /// Shows the entries of a batch that has passed.
+    /// Goes on in a batch in which a visitor broke off, without judging it once more: it is the batch that was judged while
+    /// its commit stands where it stood, with the same root, and each entry proves itself again. Where one does not, the
+    /// whole batch is judged again, by the walk.
+    fn go_on<V>(&mut self, check: Check, visit: &mut V, polled: &mut Polled) -> Result<(), EventStoreError>
+    where
+        V: FnMut(EntryView<'_>) -> ControlFlow<()>,
+    {
+        let Some(Begun { start, offset, commit_offset, tip }) = self.begun.take() else { return Ok(()) };
+        let ordinal = tip.position.ordinal;
+        let Some(file) = self.take_file(ordinal)? else { return Ok(()) };
+        let (mut window, salt) = (file.look(), self.identity.salt(ordinal));
+        let is_same = match frame_at(&mut window, &salt, commit_offset)? {
+            FrameStep::Frame(frame) if frame.header.kind == Kind::COMMIT => {
+                let commit = Commit::decode_body(frame.body, &salt, commit_offset, frame.header.seq);
+                commit.is_ok_and(|commit| commit.root == tip.state.root)
+            }
+            _ => false,
+        };
+        if is_same {
+            let offset = self.show(&mut window, ordinal, offset, commit_offset, check, visit, polled)?;
+            if polled.broke && self.next <= tip.state.seq {
+                self.begun = Some(Begun { start, offset, commit_offset, tip });
+            } else if polled.broke || offset == commit_offset {
+                self.tip = tip;
+            }
+        }
+        self.file = Some((ordinal, file));
+        Ok(())
+    }
+
+    /// Shows the entries of a batch that has passed; answers where it ended.
     #[expect(clippy::too_many_arguments, reason = "one step of a walk, cut out of it")]
     fn show<V>(
         &mut self,
@@ -344,24 +481,25 @@ impl Following {
         check: Check,
         visit: &mut V,
         polled: &mut Polled,
-    ) -> Result<(), EventStoreError>
+    ) -> Result<u64, EventStoreError>
     where
         V: FnMut(EntryView<'_>) -> ControlFlow<()>,
     {
         let salt = self.identity.salt(ordinal);
         let mut offset = start;
         while offset < end {
-            let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(()) };
+            let FrameStep::Frame(frame) = frame_at(window, &salt, offset)? else { return Ok(offset) };
             if frame.header.kind == Kind::COMMIT {
                 // What lies behind it is another batch.
-                return Ok(());
+                return Ok(offset);
             }
+            let frame_offset = offset;
             offset = frame.end();
             let seq = frame.header.seq;
             if frame.header.kind != Kind::ENTRY || seq < self.next {
                 continue;
             }
-            let Ok(parts) = EntryParts::decode(frame.body) else { return Ok(()) };
+            let Ok(parts) = EntryParts::decode(frame.body) else { return Ok(frame_offset) };
             if check == Check::Full && !hash_is_right(&parts, seq) {
                 return Err(EventStoreError::HashMismatch { seq });
             }
@@ -370,10 +508,10 @@ impl Following {
             polled.shown += 1;
             if flow.is_break() {
                 polled.broke = true;
-                return Ok(());
+                return Ok(offset);
             }
         }
-        Ok(())
+        Ok(offset)
     }
 
     fn take_file(&mut self, ordinal: u32) -> Result<Option<SegmentFile>, EventStoreError> {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tapelog::{
@@ -9,6 +10,7 @@ use tapelog::{
     ScanDirection, SegmentBackend, UnixNanos,
 };
 
+use crate::support::children::{child_test, given, heard, is_child, say};
 use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
 use crate::support::folders::copy_folder;
 
@@ -143,4 +145,134 @@ fn a_follower_goes_on_in_the_child() {
     poll(&mut follower, 9);
     let expected = [(0, 4), (0, 5), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7)].map(|(run, seq)| (RUNS[run].to_owned(), seq));
     assert_eq!(found, expected);
+}
+
+/// A sealed run of `last` entries that began at `start_ts_init`.
+fn write_run(base: &Path, run_id: &str, parent: Option<&str>, start_ts_init: u64, last: u64) {
+    let mut store = SegmentBackend::builder(base).segment_len(16 << 10).build().unwrap();
+    store.open_run(RunManifest { start_ts_init: UnixNanos::from(start_ts_init), ..child_of(run_id, parent) }).unwrap();
+    store.append_batch(&batch(1, last, 100)).unwrap();
+    store.seal(RunStatus::Ended).unwrap();
+}
+
+/// What is shown of an instance until nothing comes any more, and how many runs have ended.
+fn followed(follower: &mut ChainFollower) -> (Vec<(String, u64)>, usize) {
+    let (mut shown, mut ended) = (Vec::new(), 0);
+    for _ in 0..20 {
+        let progress = follower.visit(Duration::ZERO, Check::Full, |run, view| {
+            shown.push((run.run_id.clone(), view.seq()));
+            ControlFlow::Continue(())
+        });
+        match progress.unwrap() {
+            Progress::Idle => return (shown, ended),
+            Progress::Ended(_) => ended += 1,
+            Progress::Shown(_) => {}
+        }
+    }
+    panic!("it goes on for ever: {shown:?}")
+}
+
+fn named(entries: &[(&str, u64)]) -> Vec<(String, u64)> {
+    entries.iter().map(|(run, seq)| ((*run).to_owned(), *seq)).collect()
+}
+
+#[test]
+fn runs_that_are_each_others_parents_are_followed_once() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "1-a", Some("2-b"), 1_000, 3);
+    write_run(base.path(), "2-b", Some("1-a"), 1_000, 2);
+    let folder = base.path().join(INSTANCE).join("1-a");
+    let mut follower = ChainFollower::open(folder, FollowOptions::default()).unwrap();
+    assert_eq!(followed(&mut follower), (named(&[("1-a", 1), ("1-a", 2), ("1-a", 3), ("2-b", 1), ("2-b", 2)]), 2));
+    // One that goes on from the second is no way back, and is followed.
+    write_run(base.path(), "0-c", Some("2-b"), 3_000, 1);
+    assert_eq!(followed(&mut follower), (named(&[("0-c", 1)]), 1));
+}
+
+#[test]
+fn of_several_children_the_one_that_began_first_is_followed() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "5-a", None, 1_000, 1);
+    write_run(base.path(), "1-later", Some("5-a"), 3_000, 1);
+    write_run(base.path(), "7-z", Some("5-a"), 2_000, 1);
+    write_run(base.path(), "7-b", Some("5-a"), 2_000, 1);
+    let mut follower = ChainFollower::open(base.path().join(INSTANCE).join("5-a"), FollowOptions::default()).unwrap();
+    assert_eq!(followed(&mut follower), (named(&[("5-a", 1), ("7-b", 1)]), 2));
+}
+
+/// The child: follows a run by its name alone, and goes elsewhere in the middle of it.
+#[test]
+#[ignore = "runs in a child process"]
+fn follows_a_run_by_its_name_alone() {
+    if !is_child() {
+        return;
+    }
+    std::env::set_current_dir(given("TAPELOG_TEST_INSTANCE")).unwrap();
+    let mut follower = ChainFollower::open("1-a", FollowOptions::default()).unwrap();
+    std::env::set_current_dir("/").unwrap();
+    for (run, seq) in followed(&mut follower).0 {
+        say(&format!("{run}:{seq}"));
+    }
+}
+
+#[test]
+fn a_run_that_is_followed_by_its_name_alone_leads_to_its_child() {
+    let base = tempfile::tempdir().unwrap();
+    write_run(base.path(), "1-a", None, 1_000, 2);
+    write_run(base.path(), "2-b", Some("1-a"), 2_000, 1);
+    let mut command = child_test("reading::chains::follows_a_run_by_its_name_alone");
+    let output = command.env("TAPELOG_TEST_INSTANCE", base.path().join(INSTANCE)).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().filter_map(heard).collect::<Vec<_>>(), ["1-a:1", "1-a:2", "2-b:1"]);
+}
+
+/// The child, in which nobody else opens files: says how many are open while a long chain is read and searched.
+#[test]
+#[ignore = "runs in a child process"]
+fn reads_a_long_chain() {
+    if !is_child() {
+        return;
+    }
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let chain = RunChain::open(given("TAPELOG_TEST_RUN"), ReaderOptions::default()).unwrap();
+    let before = open_files();
+    let mut most = 0;
+    for item in chain.entries(ScanDirection::Forward).chain(chain.entries(ScanDirection::Reverse)) {
+        item.unwrap();
+        most = most.max(open_files());
+    }
+    for number in 1..=40 {
+        let found = chain.first_at_or_after(UnixNanos::from(10_000 * number)).unwrap().unwrap();
+        assert_eq!((found.0.run_id.clone(), found.1), (format!("{number}-a"), 1));
+        assert!(found.0.reader.entry(1).unwrap().is_some());
+        most = most.max(open_files());
+    }
+    assert!(chain.lookup(IndexKind::ClientOrderId, "nobody's").unwrap().is_none());
+    say(&format!("{} {}", most - before, open_files() - before));
+}
+
+#[test]
+fn the_files_of_one_run_of_a_long_chain_are_open_at_a_time() {
+    let base = tempfile::tempdir().unwrap();
+    for number in 1..=40_u64 {
+        let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
+        let parent = (number > 1).then(|| format!("{}-a", number - 1));
+        store.open_run(child_of(&format!("{number}-a"), parent.as_deref())).unwrap();
+        let mut entries = batch(1, 40, 900);
+        for append in &mut entries {
+            append.entry.ts_init = UnixNanos::from(10_000 * number);
+            append.entry.entry_hash = append.entry.recompute_hash();
+        }
+        for batch in entries.chunks(8) {
+            store.append_batch(batch).unwrap();
+        }
+        store.seal(RunStatus::Ended).unwrap();
+    }
+    let mut command = child_test("reading::chains::reads_a_long_chain");
+    let run = base.path().join(INSTANCE).join("40-a");
+    let output = command.env("TAPELOG_TEST_RUN", run).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let counts: Vec<_> = said.lines().find_map(heard).unwrap().split(' ').map(|count| count.parse::<usize>().unwrap()).collect();
+    // A run has three segments or four, and the next one is opened before the last one that was found is closed.
+    assert!(counts[0] <= 10 && counts[1] == 0, "{counts:?}");
 }

@@ -3,8 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use tapelog::{BackgroundMode, Check, EventStore, EventStoreError, RecoveredState, RunReader, RunStatus, ScanDirection, SegmentBackend};
+use tapelog::{
+    BackgroundMode, Check, EventStore, EventStoreError, IndexKind, RecoveredState, RunReader, RunStatus, ScanDirection, SegmentBackend,
+};
 
+use crate::support::counters::bytes_read;
 use crate::support::entries::{batch, entry_of, manifest};
 use crate::support::log::is_damage;
 
@@ -232,4 +235,28 @@ fn a_quarantined_run_is_read_past_its_damage() {
     store.seal(RunStatus::Quarantined).unwrap();
     drop(store);
     assert_read_past(&folder, &[30], 1);
+}
+
+#[test]
+fn an_index_file_that_is_too_long_is_refused_before_it_is_read() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = sealed(base.path());
+    let lookup = |key: &str| RunReader::open(&folder).unwrap().lookup(IndexKind::ClientOrderId, key);
+    let expected = lookup("O-7").unwrap();
+    assert!(expected.is_some());
+    let too_long = 64 << 20;
+    for name in ["00000001.key", "00000001.idx"] {
+        std::fs::File::options().write(true).open(folder.join(name)).unwrap().set_len(too_long).unwrap();
+    }
+    let before = bytes_read();
+    assert_eq!(lookup("O-7").unwrap(), expected);
+    assert_eq!(RunReader::open(&folder).unwrap().entry(30).unwrap(), Some(entry_of(30, PAYLOAD_LEN).entry));
+    assert!(bytes_read() - before < too_long / 8, "the files are longer than any index of these segments");
+    // One whose header agrees with its length holds more records than the segment can have keys.
+    let path = folder.join("00000001.key");
+    change(&path, |bytes| bytes[56..64].copy_from_slice(&((too_long - 136) / 12).to_le_bytes()));
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(136 + (too_long - 136) / 12 * 12).unwrap();
+    let before = bytes_read();
+    assert_eq!(lookup("O-7").unwrap(), expected);
+    assert!(bytes_read() - before < too_long / 8);
 }

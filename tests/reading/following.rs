@@ -10,6 +10,7 @@ use tapelog::{
     ReaderOptions, RunEnd, RunReader, RunStatus, SegmentBackend, Visibility, recover_predecessors,
 };
 
+use crate::support::counters::bytes_read;
 use crate::support::entries::{INSTANCE, batch, entry_of, manifest};
 
 const RUN: &str = "1-00000001";
@@ -179,6 +180,135 @@ fn the_damaged_place_is_named_wherever_in_its_segment_it_lies() {
         overwrite(&folder.join("00000004.seg"), 4096 + 8, bytes.len() - 4096 - 8, 0);
     });
     assert!(told.starts_with("00000004.seg at 4096"), "{told}");
+}
+
+#[test]
+fn without_a_watermark_the_commits_say_what_is_durable() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    store.append_batch(&batch(1, 3, 100)).unwrap();
+    std::fs::remove_file(folder.join("WATERMARK")).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    assert_eq!(shown(&mut follower), [0_u64; 0], "nothing says yet that it is durable");
+    store.append_batch(&batch(4, 5, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [1, 2, 3]);
+    assert_eq!(shown(&mut follower), [0_u64; 0]);
+    // Across segments, and from the middle.
+    for seq in 6..=60 {
+        store.append_batch(&batch(seq, seq, 900)).unwrap();
+    }
+    assert_eq!(shown(&mut follower), (4..=59).collect::<Vec<_>>());
+    let options = FollowOptions { from: 57, ..FollowOptions::default() };
+    assert_eq!(shown(&mut Follower::open(&folder, options).unwrap()), [57, 58, 59]);
+    store.seal(RunStatus::Ended).unwrap();
+    assert_eq!(shown(&mut follower), [60]);
+    assert!(matches!(follower.visit(Duration::ZERO, Check::Full, |_| ControlFlow::Continue(())), Ok(Progress::Ended(_))));
+}
+
+#[test]
+fn without_a_watermark_what_is_not_synced_is_not_shown() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Buffered { sync_every: Duration::from_mins(1) });
+    let folder = store.current_path().unwrap().to_owned();
+    std::fs::remove_file(folder.join("WATERMARK")).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions { from: 2, ..FollowOptions::default() }).unwrap();
+    for seq in 1..=3 {
+        store.append_batch(&batch(seq, seq, 100)).unwrap();
+    }
+    assert_eq!(shown(&mut follower), [0_u64; 0]);
+    store.sync().unwrap();
+    store.append_batch(&batch(4, 4, 100)).unwrap();
+    assert_eq!(shown(&mut follower), [2, 3]);
+}
+
+#[test]
+fn a_batch_in_which_a_visitor_breaks_off_is_judged_once() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = SegmentBackend::builder(base.path()).segment_len(8 << 20).build().unwrap();
+    store.open_run(manifest(RUN)).unwrap();
+    let last = 20_000;
+    store.append_batch(&batch(1, last, 100)).unwrap();
+    let folder = store.current_path().unwrap().to_owned();
+    store.seal(RunStatus::Ended).unwrap();
+    let segment_len = std::fs::metadata(folder.join("00000001.seg")).unwrap().len();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    let before = bytes_read();
+    for seq in 1..=200 {
+        let mut seen = 0;
+        let progress = follower.visit(Duration::ZERO, Check::Full, |view| {
+            seen = view.seq();
+            ControlFlow::Break(())
+        });
+        assert_eq!((progress.unwrap(), seen), (Progress::Shown(1), seq));
+    }
+    for seq in 201..=last {
+        assert_eq!(follower.next_entry(Duration::ZERO).unwrap().map(|entry| entry.seq), Some(seq));
+    }
+    let read = bytes_read() - before;
+    // Judged over and over the batch would have been read 200 times.
+    assert!(read < segment_len * 8, "{read} bytes were read of a segment of {segment_len}");
+    assert!(matches!(follower.visit(Duration::ZERO, Check::Full, |_| ControlFlow::Continue(())), Ok(Progress::Ended(_))));
+}
+
+#[test]
+fn an_entry_that_is_damaged_after_its_batch_was_judged_is_not_shown() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    let folder = store.current_path().unwrap().to_owned();
+    store.append_batch(&batch(1, 9, 100)).unwrap();
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    let mut follower = Follower::open(&folder, FollowOptions::default()).unwrap();
+    let one = |follower: &mut Follower| {
+        let mut seen = None;
+        let progress = follower.visit(Duration::from_millis(20), Check::Crc, |view| {
+            assert_eq!(view.payload(), entry_of(view.seq(), 100).entry.payload);
+            seen = Some(view.seq());
+            ControlFlow::Break(())
+        });
+        progress.map(|_| seen)
+    };
+    assert_eq!((one(&mut follower), one(&mut follower)), (Ok(Some(1)), Ok(Some(2))));
+    let segment = folder.join("00000001.seg");
+    let whole = std::fs::read(&segment).unwrap();
+    let payload = &entry_of(4, 100).entry.payload;
+    let at = whole.windows(100).position(|window| window == payload.as_ref()).unwrap();
+    let mut damaged = whole.clone();
+    damaged[at] ^= 1;
+    std::fs::write(&segment, &damaged).unwrap();
+    assert_eq!(one(&mut follower), Ok(Some(3)), "the commit and the entry are whole");
+    let error = one(&mut follower).unwrap_err();
+    assert!(matches!(&error, EventStoreError::Corrupted(found) if found.file.as_ref() == Some(&segment)), "{error}");
+    std::fs::write(&segment, &whole).unwrap();
+    assert_eq!((4..=9).map(|_| one(&mut follower)).collect::<Vec<_>>(), (4..=9).map(|seq| Ok(Some(seq))).collect::<Vec<_>>());
+    assert_eq!(one(&mut follower), Ok(None));
+}
+
+#[test]
+fn a_follower_that_reads_ahead_and_goes_back_shows_every_entry_once() {
+    let base = tempfile::tempdir().unwrap();
+    let mut store = by_hand(base.path(), Durability::Synced);
+    for (from, to) in [(1, 1), (2, 30), (31, 31), (32, 70)] {
+        store.append_batch(&batch(from, to, 500)).unwrap();
+    }
+    store.run_background_step(BackgroundStep::WriteWatermark).unwrap();
+    let mut follower = Follower::open(store.current_path().unwrap(), FollowOptions::default()).unwrap();
+    let mut next = 1;
+    while next <= 70 {
+        let mut left = 1 + next % 4;
+        follower
+            .visit(Duration::ZERO, Check::Full, |view| {
+                assert_eq!(view.seq(), next);
+                (next, left) = (next + 1, left - 1);
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap();
+        for _ in 0..next % 3 {
+            let entry = follower.next_entry(Duration::ZERO).unwrap();
+            assert_eq!(entry.map(|entry| entry.seq), (next <= 70).then_some(next));
+            next += 1;
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the integration tests stand on.
 
 pub mod children;
+pub mod counters;
 pub mod entries;
 pub mod faulty_storage;
 pub mod folders;

@@ -11,9 +11,10 @@ use bytes::Bytes;
 
 use crate::error::EventStoreError;
 use crate::format::file_name;
-use crate::format::key_index::KeyIndex;
-use crate::format::sparse_index::{IndexBinding, SparseIndex, SparsePoint};
-use crate::io::{File, OpenMode, Storage, read_whole};
+use crate::format::index_header;
+use crate::format::key_index::{self, KeyIndex};
+use crate::format::sparse_index::{self, IndexBinding, SparseIndex, SparsePoint};
+use crate::io::{File, OpenMode, Storage, read_exact_at};
 use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::segment::active::ActiveSegment;
 use crate::segment::index_build::{IndexCollector, IndexMaterial};
@@ -24,7 +25,7 @@ use crate::store::reading::segment_source::{ReadPath, SegmentBytes, SegmentSourc
 use crate::store::run_files::{RunIdentity, read_open, read_page};
 
 /// Most bytes of an index file: every entry of the largest segment, with all the keys that fit.
-const INDEX_LEN_MAX: usize = 4 << 30;
+const INDEX_LEN_MAX: u64 = 4 << 30;
 
 /// A segment that nobody writes any more, as a reader needs to know it.
 #[derive(Debug, Clone)]
@@ -198,7 +199,8 @@ impl Handle {
         if let Some(points) = self.points.get() {
             return Ok(points.clone());
         }
-        let from_file = read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode);
+        let from_file =
+            read_index(context, segment, &file_name::sparse_index(segment.ordinal), sparse_index::RECORD_LEN, SparseIndex::decode);
         let points = match from_file {
             Some(index) => Points::File(Arc::new(index)),
             None => Points::Rebuilt(self.rebuilt(context, segment)?.0),
@@ -214,7 +216,7 @@ impl Handle {
         if let Some(keys) = self.keys.get() {
             return Ok(Some(keys.clone()));
         }
-        let from_file = read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode);
+        let from_file = read_index(context, segment, &file_name::key_index(segment.ordinal), key_index::RECORD_LEN, KeyIndex::decode);
         let keys = match from_file {
             Some(index) => Keys::File(Arc::new(index)),
             None => match self.rebuilt(context, segment)? {
@@ -264,18 +266,28 @@ fn read_index<T>(
     context: &HandleContext<'_>,
     segment: &ReadSegment,
     name: &str,
+    record_len: usize,
     decode: impl FnOnce(Bytes, &IndexBinding) -> Result<T, crate::format::FormatError>,
 ) -> Option<T> {
     let binding = binding(context.identity, segment)?;
     // Whatever is wrong with an index, the segment itself answers.
-    let bytes = read_whole(context.storage, &context.folder.join(name), INDEX_LEN_MAX).ok()??;
+    let file = context.storage.open(&context.folder.join(name), OpenMode::Read).ok()?;
+    let mut bytes = vec![0; index_header::HEADER_LEN];
+    read_exact_at(&*file, &mut bytes, 0).ok()?;
+    // A file that is longer than an index of this segment can be takes no memory.
+    let len = index_header::whole_len(&bytes, &binding, record_len).filter(|len| *len <= INDEX_LEN_MAX)?;
+    if file.len().ok()? != len {
+        return None;
+    }
+    bytes.resize(usize::try_from(len).ok()?, 0);
+    read_exact_at(&*file, bytes.get_mut(index_header::HEADER_LEN..)?, index_header::HEADER_LEN as u64).ok()?;
     decode(bytes.into(), &binding).ok()
 }
 
 /// Whether both index files of a segment are there and fit.
 pub(crate) fn has_index_files(context: &HandleContext<'_>, segment: &ReadSegment) -> bool {
-    read_index(context, segment, &file_name::sparse_index(segment.ordinal), SparseIndex::decode).is_some()
-        && read_index(context, segment, &file_name::key_index(segment.ordinal), KeyIndex::decode).is_some()
+    read_index(context, segment, &file_name::sparse_index(segment.ordinal), sparse_index::RECORD_LEN, SparseIndex::decode).is_some()
+        && read_index(context, segment, &file_name::key_index(segment.ordinal), key_index::RECORD_LEN, KeyIndex::decode).is_some()
 }
 
 /// Walks a segment for its index material; false where the walk does not reach the segment's end.
