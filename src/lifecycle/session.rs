@@ -97,10 +97,11 @@ impl RunSession {
         let started = run_started(&manifest.registered_components, manifest.start_ts_init)?;
         let (clock, config) = (options.clock.clone(), options.writer.clone());
         let writer = EventStoreWriter::spawn(Box::new(store), clock, halt.callback(), config)?;
-        let receipt = writer.submit_tracked(started)?;
-        receipt.wait_timeout(options.run_started_timeout).map_err(|error| {
+        writer.submit(started)?;
+        // A store that syncs later is not waited for, but told.
+        writer.flush(options.run_started_timeout).map_err(|error| {
             let what = format!("the first entry of the run {} is not durable: {error}", manifest.run_id);
-            match EventStoreError::from(error) {
+            match error {
                 EventStoreError::Disk(_) => EventStoreError::Disk(what),
                 _ => EventStoreError::Backend(what),
             }

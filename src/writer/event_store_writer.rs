@@ -247,9 +247,13 @@ impl EventStoreWriter {
     /// # Errors
     /// `Backend` where it takes longer than `timeout`, and goes on then; `Closed`; the reason for which the writer halted.
     pub fn flush(&self, timeout: Duration) -> Result<u64, EventStoreError> {
+        self.sync(Some(timeout))
+    }
+
+    fn sync(&self, timeout: Option<Duration>) -> Result<u64, EventStoreError> {
         let (promise, reply) = promise();
         self.request(Request::Sync { promise }, None, &After::More)?;
-        self.reply(&reply, Some(timeout), "flush")
+        self.reply(&reply, timeout, "flush")
     }
 
     /// Notes that a snapshot covers everything that was submitted before the call: that is made durable first. The
@@ -309,6 +313,10 @@ impl EventStoreWriter {
         let request = Request::Rotate { next: Box::new((store, manifest)), promise };
         let first = self.request(request, Some(run_ended), &After::NextRun(&run_started))?;
         let rotated = self.reply(&reply, None, "rotate")?;
+        if self.shared.progress.poll(first).is_none() {
+            // A store that syncs later is not waited for, but told.
+            self.sync(None)?;
+        }
         self.shared.progress.wait(first, None)?;
         Ok(rotated)
     }

@@ -122,3 +122,17 @@ fn the_hook_is_called_on_every_thread_that_is_started() {
     names.sort();
     assert_eq!(names, ["tapelog-keeper", "tapelog-prepare", "tapelog-witness", "tapelog-writer"]);
 }
+
+#[test]
+fn the_first_entry_of_a_run_that_syncs_once_a_minute_is_durable_at_once_and_that_of_the_next_run_too() {
+    let engine = Engine::new();
+    let durability = tapelog::Durability::Buffered { sync_every: std::time::Duration::from_mins(1) };
+    let builder = engine.builder().store(move |builder| builder.segment_len(64 << 10).spares(1).durability(durability));
+    let session = builder.boot().unwrap().open(what_runs()).unwrap();
+    assert_eq!(session.high_watermark(), 1);
+    session.writer().submit(draft(1)).unwrap();
+    engine.clock.advance(10);
+    assert_eq!(session.rotate().unwrap().ended_high_watermark, 3);
+    assert_eq!(session.high_watermark(), 1);
+    session.close().unwrap();
+}

@@ -7,3 +7,4 @@ pub mod faults;
 pub mod history;
 pub mod lives;
 pub mod play;
+pub mod receipts;

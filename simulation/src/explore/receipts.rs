@@ -309,7 +309,6 @@ mod tests {
     fn what_a_writer_acknowledged_survives_every_crash() {
         let mut oracle = Oracle::default();
         for seed in 0..60 {
-            eprintln!("seed {seed}");
             assert_eq!(explore(seed, &mut oracle), Ok(()));
         }
         assert!(oracle.counts.disks > 5_000, "{:?}", oracle.counts);
