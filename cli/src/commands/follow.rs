@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -29,7 +30,10 @@ const LAST_DEFAULT: u64 = 10;
 ///
 /// Only whole batches are shown, and only what is durable: nothing that was shown is taken back, whatever becomes of the
 /// process that writes. A run that was left running is followed on once it is recovered, and then its child is. When a run
-/// ends, and when another one is followed, it is told on the standard error. Ctrl-C ends it with exit code 0.
+/// ends, and when another one is followed, it is told on the standard error.
+///
+/// Ctrl-C ends it with exit code 0, also while nobody takes its output: what was written is cut then, behind a line unless
+/// that is longer than 4096 bytes. A second one ends it at once with exit code 130.
 ///
 /// Of an instance the newest run is followed, and when it has ended every other run that comes, in the order of their
 /// starts; one that comes late is shown late. A run that cannot be read is told on the standard error and passed over; the
@@ -68,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     arguments.filter.check()?;
     let view = arguments.view.view(Output::is_terminal())?;
     let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
-    let mut printer = Printer::new(&arguments.filter, view);
+    let mut printer = Printer::to(Output::until(Arc::clone(&stop)), &arguments.filter, view);
     let Some((folder, mut instance)) = run_to_follow(&arguments.path, &stop, &mut printer)? else { return Ok(Verdict::Done) };
     let fail = |error: EventStoreError| Failure::at(&folder, &error);
     let from = arguments.filter.from.max(first_of_last(&folder, arguments).map_err(fail)?);

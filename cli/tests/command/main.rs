@@ -7,6 +7,7 @@ mod cat;
 mod day;
 mod filter;
 mod follow;
+mod follow_stop;
 mod get;
 mod info;
 mod json_document;
