@@ -33,7 +33,8 @@ const LAST_DEFAULT: u64 = 10;
 /// ends, and when another one is followed, it is told on the standard error.
 ///
 /// Ctrl-C ends it with exit code 0, also while nobody takes its output: what was written is cut then, behind a line unless
-/// that is longer than 4096 bytes. A second one ends it at once with exit code 130.
+/// that is longer than 4096 bytes. A second one, more than 100 milliseconds after the first, ends it at once with exit code
+/// 130.
 ///
 /// Of an instance the newest run is followed, and when it has ended every other run that comes, in the order of their
 /// starts; one that comes late is shown late. A run that cannot be read is told on the standard error and passed over; the

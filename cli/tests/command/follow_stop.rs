@@ -64,6 +64,26 @@ fn what_nobody_takes_at_first_is_whole_once_it_is_taken() {
 }
 
 #[test]
+fn two_signals_at_once_are_one_and_a_later_one_ends_it_at_once() {
+    let base = Base::new();
+    let run = run(&base);
+    let child = blocked("follow", &run, &["--json", "-n", "all"]);
+    signal(&child, Signal::TERM);
+    std::thread::sleep(Duration::from_millis(5));
+    signal(&child, Signal::TERM);
+    assert_eq!(end(child).0, Some(0));
+    // Where the test is held up, the command has ended before.
+    let later = || {
+        let child = blocked("follow", &run, &["--json", "-n", "all"]);
+        signal(&child, Signal::INT);
+        std::thread::sleep(Duration::from_millis(170));
+        signal(&child, Signal::INT);
+        end(child).0
+    };
+    assert!((0..5).any(|_| later() == Some(130)));
+}
+
+#[test]
 fn a_signal_ends_what_only_reads_as_it_ends_any_command() {
     use std::os::unix::process::ExitStatusExt;
     let base = Base::new();
