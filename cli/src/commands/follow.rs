@@ -36,6 +36,9 @@ const LAST_DEFAULT: u64 = 10;
 /// that is longer than 4096 bytes. A second one, more than 100 milliseconds after the first, ends it at once with exit code
 /// 130.
 ///
+/// `--from` is an entry of the first run that is followed; of every later run all entries are shown. `--to` is one of the first
+/// run too, and behind it, or at the end of that run, the command ends.
+///
 /// Of an instance the newest run is followed, and when it has ended every other run that comes, in the order of their
 /// starts; one that comes late is shown late. A run that cannot be read is told on the standard error and passed over; the
 /// exit code is 1 or 2 then. Text has the run before each entry, and of a RUN before the entries of each later run.
@@ -73,17 +76,21 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     arguments.filter.check()?;
     let view = arguments.view.view(Output::is_terminal())?;
     let stop = stop_flag().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
-    let mut printer = Printer::to(Output::until(Arc::clone(&stop)), &arguments.filter, view);
+    // Entries are counted from 1 in each run: the bounds are of the first one, and are kept below.
+    let filter = arguments.filter.without_bounds();
+    let mut printer = Printer::to(Output::until(Arc::clone(&stop)), &filter, view);
     let Some((folder, mut instance)) = run_to_follow(&arguments.path, &stop, &mut printer)? else { return Ok(Verdict::Done) };
     let fail = |error: EventStoreError| Failure::at(&folder, &error);
-    let from = arguments.filter.from.max(first_of_last(&folder, arguments).map_err(fail)?);
+    let (from, to) = (arguments.filter.from.max(first_of_last(&folder, arguments).map_err(fail)?), arguments.filter.to);
+    let ends_with_run = arguments.until_end || to < u64::MAX;
     let visibility = if arguments.written { Visibility::Written } else { Visibility::Durable };
     let options = FollowOptions { visibility, ..FollowOptions::default() };
     let mut follower = ChainFollower::open(&folder, FollowOptions { from, ..options }).map_err(fail)?;
     let first_run = follower.current().manifest().run_id.clone();
     let mut notes = Notes::new(first_run.clone());
     let names_all_runs = instance.is_some() || view.format == Format::Json;
-    while !stop.load(Ordering::Relaxed) && !printer.is_done() {
+    let mut is_over = from > to;
+    while !is_over && !stop.load(Ordering::Relaxed) && !printer.is_done() {
         // Of an instance every run is followed, whether or not it says that it goes on from the one before.
         if let (Some(instance), Some(_)) = (&mut instance, follower.ended()) {
             if let Some(next) = instance.next(&follower.current().manifest().run_id)? {
@@ -99,9 +106,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         let progress = follower.visit(LOOK_EVERY, Check::Full, |manifest, entry| {
             notes.goes_on_in(&manifest.run_id);
             let run_id = Some(manifest.run_id.as_str()).filter(|run_id| names_all_runs || *run_id != first_run);
-            match printer.show(&Entry { run_id, ..Entry::from(&entry) }) {
+            let shown = printer.show(&Entry { run_id, ..Entry::from(&entry) });
+            is_over = entry.seq() >= to && manifest.run_id == first_run;
+            match shown {
                 // However much there is to catch up with, a signal ends it.
-                ControlFlow::Continue(()) if stop.load(Ordering::Relaxed) => ControlFlow::Break(()),
+                ControlFlow::Continue(()) if is_over || stop.load(Ordering::Relaxed) => ControlFlow::Break(()),
                 ControlFlow::Continue(()) => ControlFlow::Continue(()),
                 ControlFlow::Break(shown) => {
                     failed = shown;
@@ -114,9 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         match progress.map_err(|error| Failure::at(follower.current().folder(), &error))? {
             Progress::Ended(end) => {
                 notes.ended(&end);
-                if arguments.until_end {
-                    break;
-                }
+                is_over = ends_with_run;
             }
             Progress::Idle if follower.ended().is_none() => notes.idle(|| follower.current().is_live()),
             Progress::Idle | Progress::Shown(_) => notes.busy(),
