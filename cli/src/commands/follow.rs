@@ -120,7 +120,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         });
         failed?;
         printer.flush()?;
-        match progress.map_err(|error| Failure::at(follower.current().folder(), &error))? {
+        let progress = progress.map_err(|error| Failure::at(follower.current().folder(), &error))?;
+        // A run without entries is gone on in too.
+        notes.goes_on_in(&follower.current().manifest().run_id);
+        match progress {
             Progress::Ended(end) => {
                 notes.ended(&end);
                 is_over = ends_with_run;

@@ -31,11 +31,11 @@ impl Notes {
         }
     }
 
-    /// The run has ended.
+    /// The run that is followed has ended.
     pub fn ended(&self, end: &RunEnd) {
         match end {
             RunEnd::Sealed(manifest) => {
-                tell(format_args!("the run {} ended as {} at entry {}", self.run_id, manifest.status, manifest.high_watermark));
+                tell(format_args!("the run {} ended as {} at entry {}", manifest.run_id, manifest.status, manifest.high_watermark));
             }
             other => tell(format_args!("the run {} ended: {other:?}", self.run_id)),
         }

@@ -65,3 +65,21 @@ fn behind_the_last_entry_to_show_or_the_end_of_the_first_run_it_ends() {
     let (rest, code, _) = following.end();
     assert_eq!((rest.len(), code), (1, Some(0)));
 }
+
+#[test]
+fn a_run_without_entries_is_named_as_any_other() {
+    let base = Base::new();
+    runs(&base, &[("1-a", None, 5), ("2-b", Some("1-a"), 0), ("3-c", Some("2-b"), 5)]);
+    let mut following = Following::start(&base.run("1-a"), &["--json", "--from", "1"]);
+    assert_eq!(next_places(&mut following, 10), [places("1-a", 1..=5), places("3-c", 1..=5)].concat());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (_, _, told) = following.interrupt();
+    let expected = [
+        "the run 1-a ended as Ended at entry 5",
+        "going on in the run 2-b",
+        "the run 2-b ended as Ended at entry 0",
+        "going on in the run 3-c",
+        "the run 3-c ended as Ended at entry 5",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected.map(|line| format!("tapelog: {line}")), "{told}");
+}
