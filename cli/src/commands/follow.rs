@@ -40,7 +40,8 @@ const LAST_DEFAULT: u64 = 10;
 /// run too, and behind it, or at the end of that run, the command ends.
 ///
 /// Of an instance the newest run is followed, and when it has ended every other run that comes, in the order of their
-/// starts; one that comes late is shown late. A run that cannot be read is told on the standard error and passed over; the
+/// starts; one that comes late is shown late. A run that was left running is passed over once another one is there, and what
+/// else a recovery finds of it is shown later. A run that cannot be read is told on the standard error and passed over; the
 /// exit code is 1 or 2 then. Text has the run before each entry, and of a RUN before the entries of each later run.
 #[derive(Debug, Args)]
 #[command(after_long_help = ENTRY_FIELDS)]
@@ -84,8 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let (from, to) = (arguments.filter.from.max(first_of_last(&folder, arguments).map_err(fail)?), arguments.filter.to);
     let ends_with_run = arguments.until_end || to < u64::MAX;
     let visibility = if arguments.written { Visibility::Written } else { Visibility::Durable };
-    let options = FollowOptions { visibility, ..FollowOptions::default() };
-    let mut follower = ChainFollower::open(&folder, FollowOptions { from, ..options }).map_err(fail)?;
+    let options = FollowOptions { from, visibility, ..FollowOptions::default() };
+    let mut follower = ChainFollower::open(&folder, options).map_err(fail)?;
     let first_run = follower.current().manifest().run_id.clone();
     let mut notes = Notes::new(first_run.clone());
     let names_all_runs = instance.is_some() || view.format == Format::Json;
@@ -93,9 +94,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     while !is_over && !stop.load(Ordering::Relaxed) && !printer.is_done() {
         // Of an instance every run is followed, whether or not it says that it goes on from the one before.
         if let (Some(instance), Some(_)) = (&mut instance, follower.ended()) {
-            if let Some(next) = instance.next(&follower.current().manifest().run_id)? {
-                follower = ChainFollower::open(&next, options).map_err(|error| Failure::at(&next, &error))?;
-                notes.goes_on_in(&follower.current().manifest().run_id);
+            if let Some(next) = instance.next(follower.current())? {
+                follower = go_on(next, options, &mut notes)?;
             } else {
                 printer.flush()?;
                 thread::sleep(LOOK_EVERY);
@@ -128,12 +128,29 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                 notes.ended(&end);
                 is_over = ends_with_run;
             }
-            Progress::Idle if follower.ended().is_none() => notes.idle(|| follower.current().is_live()),
+            Progress::Idle if follower.ended().is_none() => {
+                if !notes.is_left(|| follower.current().is_live()) {
+                    continue;
+                }
+                let beside = instance.as_mut().filter(|_| !ends_with_run);
+                if let Some(next) = beside.map_or(Ok(None), |instance| instance.next(follower.current()))? {
+                    follower = go_on(next, options, &mut notes)?;
+                } else {
+                    notes.waits();
+                }
+            }
             Progress::Idle | Progress::Shown(_) => notes.busy(),
         }
     }
     printer.finish()?;
     Ok(instance.map_or(Verdict::Done, |instance| instance.verdict()))
+}
+
+/// Follows another run of the instance, from an entry of it on.
+fn go_on((folder, from): (PathBuf, u64), options: FollowOptions, notes: &mut Notes) -> Result<ChainFollower, Failure> {
+    let follower = ChainFollower::open(&folder, FollowOptions { from, ..options }).map_err(|error| Failure::at(&folder, &error))?;
+    notes.goes_on_in(&follower.current().manifest().run_id);
+    Ok(follower)
 }
 
 /// The entry at which the last ones begin that are to be shown first.

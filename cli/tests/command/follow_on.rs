@@ -1,7 +1,5 @@
 //! What is shown of the first run and of those behind it, and what becomes of a run that nobody ends.
 
-use std::ffi::OsStr;
-
 use tapelog::{EventStore, RunStatus};
 
 use crate::follow::{Following, append, open};
@@ -82,4 +80,38 @@ fn a_run_without_entries_is_named_as_any_other() {
         "the run 3-c ended as Ended at entry 5",
     ];
     assert_eq!(told.lines().collect::<Vec<_>>(), expected.map(|line| format!("tapelog: {line}")), "{told}");
+}
+
+#[test]
+fn a_run_that_was_left_running_is_passed_over_for_the_next_one_until_it_is_recovered() {
+    let base = Base::new();
+    base.crashed_run("a", 5);
+    let mut following = Following::start(&base.path().join("default"), &["--json", "-n", "all"]);
+    assert_eq!(next_places(&mut following, 5), places("a", 1..=5));
+    base.record(event(9), &["--run", "b"]).expect(0);
+    assert_eq!(next_places(&mut following, 1), places("b", 1..=1));
+    tapelog(["recover", base.str(), "default", "--apply"]).expect(0);
+    base.record(event(10), &["--run", "c"]).expect(0);
+    assert_eq!(next_places(&mut following, 1), places("c", 1..=1));
+    let (rest, code, told) = following.interrupt();
+    assert_eq!((rest.len(), code), (0, Some(0)), "{told}");
+    let place = |line: &str| told.lines().position(|told| told.contains(line)).unwrap_or_else(|| panic!("{line}: {told}"));
+    assert!(place("the run a was left running; it is passed over") < place("going on in the run b"), "{told}");
+    assert!(place("the run b ended as Ended at entry 1") < place("the run a ended as CrashedRecovered at entry 5"), "{told}");
+}
+
+#[test]
+fn a_run_that_is_only_slow_is_not_passed_over() {
+    let base = Base::new();
+    let mut slow = open(&base, "a", None);
+    append(&mut slow, "1");
+    let mut following = Following::start(&base.path().join("default"), &["--json"]);
+    assert_eq!(next_places(&mut following, 1), places("a", 1..=1));
+    base.record(event(9), &["--run", "b"]).expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    append(&mut slow, "2");
+    assert_eq!(next_places(&mut following, 1), places("a", 2..=2));
+    slow.seal(RunStatus::Ended).unwrap();
+    assert_eq!(next_places(&mut following, 1), places("b", 1..=1));
+    assert_eq!(following.interrupt().1, Some(0));
 }
