@@ -15,6 +15,7 @@ use crate::exit::{Failure, Verdict};
 use crate::filter::Filter;
 use crate::folder;
 use crate::follow::instance::Instance;
+use crate::follow::lost;
 use crate::follow::notes::Notes;
 use crate::open::reader_options;
 use crate::output::{ENTRY_FIELDS, Format, Output, ViewArguments, tell};
@@ -29,8 +30,9 @@ const LAST_DEFAULT: u64 = 10;
 /// Show the entries of a run as they come, and go on in the run that goes on from it.
 ///
 /// Only whole batches are shown, and only what is durable: nothing that was shown is taken back, whatever becomes of the
-/// process that writes. A run that was left running is followed on once it is recovered, and then its child is. When a run
-/// ends, and when another one is followed, it is told on the standard error.
+/// process that writes. A run that was left running is followed on once it is recovered, and then its child is; one that
+/// nobody writes and whose manifest is missing is damaged, and ends it with exit code 1. When a run ends, and when another one
+/// is followed, it is told on the standard error.
 ///
 /// Ctrl-C ends it with exit code 0, also while nobody takes its output: what was written is cut then, behind a line unless
 /// that is longer than 4096 bytes. A second one, more than 100 milliseconds after the first, ends it at once with exit code
@@ -91,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let mut notes = Notes::new(first_run.clone());
     let names_all_runs = instance.is_some() || view.format == Format::Json;
     let mut is_over = from > to;
+    let mut verdict = Verdict::Done;
     while !is_over && !stop.load(Ordering::Relaxed) && !printer.is_done() {
         // Of an instance every run is followed, whether or not it says that it goes on from the one before.
         if let (Some(instance), Some(_)) = (&mut instance, follower.ended()) {
@@ -133,7 +136,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                     continue;
                 }
                 let beside = instance.as_mut().filter(|_| !ends_with_run);
-                if let Some(next) = beside.map_or(Ok(None), |instance| instance.next(follower.current()))? {
+                let lost = if beside.is_none() { lost::verdict_of(follower.current().folder()) } else { None };
+                if let Some(lost) = lost {
+                    (verdict, is_over) = (lost, true);
+                } else if let Some(next) = beside.map_or(Ok(None), |instance| instance.next(follower.current()))? {
                     follower = go_on(next, options, &mut notes)?;
                 } else {
                     notes.waits();
@@ -143,7 +149,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         }
     }
     printer.finish()?;
-    Ok(instance.map_or(Verdict::Done, |instance| instance.verdict()))
+    Ok(instance.map_or(verdict, |instance| instance.verdict().max(verdict)))
 }
 
 /// Follows another run of the instance, from an entry of it on.

@@ -10,6 +10,7 @@ use tapelog::{Check, EventStoreError, FollowOptions, Follower, RunId, RunListing
 
 use crate::exit::{Failure, Verdict};
 use crate::folder;
+use crate::follow::lost;
 use crate::output::tell;
 
 /// How long a run that cannot be read is left alone before it is looked at again: it may just be being made.
@@ -91,6 +92,7 @@ impl Instance {
             self.rests_until = Instant::now().checked_add(begun.elapsed() * REST_PER_LOOK);
         } else if is_left {
             tell(format_args!("the run {run_id} was left running; it is passed over until it is recovered"));
+            self.verdict = self.verdict.max(lost::verdict_of(current.folder()).unwrap_or_default());
             self.left.insert(run_id.clone(), current.next_seq());
         }
         Ok(next)

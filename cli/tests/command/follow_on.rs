@@ -1,5 +1,7 @@
 //! What is shown of the first run and of those behind it, and what becomes of a run that nobody ends.
 
+use std::ffi::OsStr;
+
 use tapelog::{EventStore, RunStatus};
 
 use crate::follow::{Following, append, open};
@@ -114,4 +116,25 @@ fn a_run_that_is_only_slow_is_not_passed_over() {
     slow.seal(RunStatus::Ended).unwrap();
     assert_eq!(next_places(&mut following, 1), places("b", 1..=1));
     assert_eq!(following.interrupt().1, Some(0));
+}
+
+#[test]
+fn a_run_that_nobody_writes_and_whose_manifest_is_missing_is_as_damaged_as_when_it_is_read_at_once() {
+    let base = Base::new();
+    let run = base.crashed_run("a", 5);
+    std::fs::remove_file(run.join("MANIFEST")).unwrap();
+    let read = tapelog([OsStr::new("cat"), run.as_os_str()]).expect(1);
+    for arguments in [&["--until-end"][..], &[]] {
+        let (lines, code, told) = Following::start(&run, arguments).end();
+        assert_eq!((lines, code), (read.stdout.lines().map(str::to_owned).collect(), Some(1)), "{told}");
+        assert_eq!(told, read.stderr);
+    }
+    // Of an instance it is passed over, and not forgotten.
+    let mut following = Following::start(&base.path().join("default"), &["--json", "-n", "all"]);
+    assert_eq!(next_places(&mut following, 5), places("a", 1..=5));
+    base.record(event(9), &["--run", "b"]).expect(0);
+    assert_eq!(next_places(&mut following, 1), places("b", 1..=1));
+    let (_, code, told) = following.interrupt();
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&read.stderr), "{told}");
 }
