@@ -18,7 +18,12 @@ pub struct Printer<'a> {
 impl<'a> Printer<'a> {
     /// A printer to the standard output.
     pub fn new(filter: &'a Filter, view: View) -> Self {
-        Self { filter, view, output: Output::new(), left: filter.limit }
+        Self::to(Output::new(), filter, view)
+    }
+
+    /// A printer to `output`.
+    pub fn to(output: Output, filter: &'a Filter, view: View) -> Self {
+        Self { filter, view, output, left: filter.limit }
     }
 
     /// What entries have to pass.

@@ -20,10 +20,11 @@ use pattern::parse_pattern;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which entries")]
 pub struct Filter {
-    /// The first entry to show; of more than one run, in each
+    /// The first entry to show: of a chain in each run, with `follow` in the first run alone
     #[arg(long, value_name = "SEQ", default_value_t = 1)]
     pub from: u64,
-    /// The last entry to show; of more than one run, in each [default: the last there is]
+    /// The last entry to show: of a chain in each run; with `follow` in the first run, and none is shown behind it [default:
+    /// the last there is]
     #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
     pub to: u64,
     /// Only entries whose `ts_init` is TIME or later: RFC 3339, `2026-01-05 15:00:00` in UTC, `2026-01-05` for its
@@ -84,6 +85,11 @@ impl Filter {
             || !self.keys.is_empty()
             || !self.topics.is_empty()
             || !self.payload_types.is_empty()
+    }
+
+    /// The same without the bounds on numbers, which are of one run alone.
+    pub fn without_bounds(&self) -> Self {
+        Self { from: 1, to: u64::MAX, ..self.clone() }
     }
 
     /// Whether the entry's own fields are what is asked for.

@@ -6,7 +6,7 @@ use tapelog::RunEnd;
 
 use crate::output::tell;
 
-/// How long nobody may write a run before that is told.
+/// How long nothing may come from a run before it is looked whether anybody writes it.
 const QUIET_MAX: Duration = Duration::from_secs(1);
 
 /// What was told of the run that is followed.
@@ -14,13 +14,14 @@ const QUIET_MAX: Duration = Duration::from_secs(1);
 pub struct Notes {
     run_id: String,
     quiet_since: Option<Instant>,
-    told_quiet: bool,
+    is_left: bool,
+    told_left: bool,
 }
 
 impl Notes {
     /// Nothing was told of the run yet.
     pub fn new(run_id: String) -> Self {
-        Self { run_id, quiet_since: None, told_quiet: false }
+        Self { run_id, quiet_since: None, is_left: false, told_left: false }
     }
 
     /// The run is followed from now on.
@@ -31,11 +32,11 @@ impl Notes {
         }
     }
 
-    /// The run has ended.
+    /// The run that is followed has ended.
     pub fn ended(&self, end: &RunEnd) {
         match end {
             RunEnd::Sealed(manifest) => {
-                tell(format_args!("the run {} ended as {} at entry {}", self.run_id, manifest.status, manifest.high_watermark));
+                tell(format_args!("the run {} ended as {} at entry {}", manifest.run_id, manifest.status, manifest.high_watermark));
             }
             other => tell(format_args!("the run {} ended: {other:?}", self.run_id)),
         }
@@ -43,19 +44,23 @@ impl Notes {
 
     /// Something came.
     pub fn busy(&mut self) {
-        (self.quiet_since, self.told_quiet) = (None, false);
+        (self.quiet_since, self.is_left, self.told_left) = (None, false, false);
     }
 
-    /// Nothing came: where that is because nobody writes, it is told after a while.
-    pub fn idle(&mut self, is_live: impl FnOnce() -> bool) {
-        if self.told_quiet || self.quiet_since.get_or_insert_with(Instant::now).elapsed() < QUIET_MAX {
-            return;
-        }
-        if is_live() {
+    /// Nothing came: whether that is because nobody has written the run for a while.
+    pub fn is_left(&mut self, is_live: impl FnOnce() -> bool) -> bool {
+        if !self.is_left && self.quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET_MAX {
+            self.is_left = !is_live();
             self.quiet_since = None;
-        } else {
+        }
+        self.is_left
+    }
+
+    /// Nobody writes the run, and it is waited for.
+    pub fn waits(&mut self) {
+        if !self.told_left {
             tell(format_args!("no process is writing the run {}; it goes on once it is recovered", self.run_id));
-            self.told_quiet = true;
+            self.told_left = true;
         }
     }
 }

@@ -69,15 +69,34 @@ fn parse_rfc3339(text: &str) -> Result<UnixNanos, String> {
 
 /// The parser takes more than RFC 3339 has, and makes of a leap second the second before it.
 fn check_shape(text: &str) -> Result<(), String> {
-    let is_at = |index: usize, wanted: &[u8]| text.as_bytes().get(index).is_some_and(|byte| wanted.contains(byte));
-    let separated = is_at(4, b"-") && is_at(7, b"-") && is_at(10, b"Tt") && is_at(13, b":") && is_at(16, b":");
-    if !separated || text.contains('[') {
-        return Err(format!("{} is not an RFC 3339 time, such as 2026-01-05T14:30:00.000000001Z", json::shorten(text)));
+    if !has_shape(text) {
+        return Err(format!(
+            "{} is not an RFC 3339 time, such as 2026-01-05T14:30:00.000000001Z or 2026-01-05T16:30:00+02:00",
+            json::shorten(text)
+        ));
     }
     if text.get(17..19) == Some("60") {
         return Err(format!("{} is a leap second, which has no place of its own among the nanoseconds since 1970", json::shorten(text)));
     }
     Ok(())
+}
+
+/// Whether `text` is a date and a time with an offset, as RFC 3339 writes them; whether there is such a day is not judged.
+fn has_shape(text: &str) -> bool {
+    let Some((_, rest)) = text.split_at_checked(19).filter(|(time, _)| fits(time, "0000-00-00T00:00:00")) else { return false };
+    let fraction = rest.strip_prefix('.');
+    let offset = fraction.map_or(rest, |fraction| fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+    if fraction.is_some_and(|fraction| fraction.len() == offset.len()) {
+        return false;
+    }
+    let is_offset = |offset: &str| fits(offset, "00:00") && offset.get(..2) < Some("24") && offset.get(3..) < Some("60");
+    matches!(offset, "Z" | "z") || offset.strip_prefix(['+', '-']).is_some_and(is_offset)
+}
+
+/// Whether `text` is as long as `shape` and has a digit wherever that has one, and else the same letters.
+fn fits(text: &str, shape: &str) -> bool {
+    let fit = |(byte, wanted): (u8, u8)| if wanted == b'0' { byte.is_ascii_digit() } else { byte.eq_ignore_ascii_case(&wanted) };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fit)
 }
 
 #[cfg(test)]
@@ -112,11 +131,27 @@ mod tests {
             ("2026-01-05T15:00:00.5", "2026-01-05T15:00:00.5Z"),
             ("2026-01-05 15:00:00+02:00", "2026-01-05T13:00:00Z"),
             ("2026-01-05 15:00:00Z", "2026-01-05T15:00:00Z"),
+            ("2026-01-05t15:00:00z", "2026-01-05T15:00:00Z"),
+            ("2026-01-05T15:00:00-00:00", "2026-01-05T15:00:00Z"),
+            ("2026-01-05T15:00:00.123456789+23:59", "2026-01-04T15:01:00.123456789Z"),
         ] {
             assert_eq!(parse_time_argument(text), parse_rfc3339(full), "{text}");
             assert!(parse_time_argument(text).is_ok(), "{text}");
         }
-        for wrong in ["2026-13-01", "2026-01-05x", "2026-01-05 15", "2026-01-05 ", "2026-01-05[UTC]"] {
+        for wrong in [
+            "2026-13-01",
+            "2026-01-05x",
+            "2026-01-05 15",
+            "2026-01-05 ",
+            "2026-01-05[UTC]",
+            "2026-01-05Z",
+            "2026-01-05 15:00:00+25:00",
+            "2026-01-05T15:00:00+02",
+            "2026-01-05T15:00:00+0200",
+            "2026-01-05T15:00:00+02:00:30",
+            "2026-01-05T15:00:00,5",
+            "2026-01-05T15:00:00,5Z",
+        ] {
             assert!(parse_time_argument(wrong).is_err(), "{wrong}");
         }
         assert!(parse_time_argument("18446744073709551616").unwrap_err().contains("do not fit 64 bits"));
@@ -147,6 +182,20 @@ mod tests {
             r#""2023-11-14 22:13:20Z""#,
             r#""2023-11-14T22:13:20Z[UTC]""#,
             r#""2023-11-14""#,
+            r#""2023-11-14T22:13:20+25:00""#,
+            r#""2023-11-14T22:13:20+24:00""#,
+            r#""2023-11-14T22:13:20+02:60""#,
+            r#""2023-11-14T22:13:20+02""#,
+            r#""2023-11-14T22:13:20-0200""#,
+            r#""2023-11-14T22:13:20+02:00:30""#,
+            r#""2023-11-14T22:13:20+2:00""#,
+            r#""2023-11-14T22:13:20,5Z""#,
+            r#""2023-11-14T22:13:20.Z""#,
+            r#""2023-11-14T22:13:20 Z""#,
+            r#""2023-11-14T22:13:20ZZ""#,
+            r#""2023-11-14T22:13:20Z ""#,
+            r#"" 2023-11-14T22:13:20Z""#,
+            r#""2023-11-31T22:13:20Z""#,
             "\"\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\"",
         ] {
             assert!(time(json).is_err(), "{json} was taken");

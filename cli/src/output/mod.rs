@@ -15,6 +15,7 @@ mod stdout;
 mod table;
 mod text;
 mod time;
+mod unblocked;
 mod view;
 
 pub use entry::{write_entry, write_one_entry};

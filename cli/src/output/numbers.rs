@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
+use super::text::escaped_json;
+
 /// The option by which whole numbers become strings.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct NumberArguments {
@@ -33,7 +35,8 @@ pub enum Numbers {
 }
 
 impl Numbers {
-    /// Writes `value` as compact JSON. JSON that `value` holds as text stays as it is.
+    /// Writes `value` as compact JSON, all of which a terminal takes as text. JSON that `value` holds as text stays the
+    /// same value.
     ///
     /// # Errors
     ///
@@ -53,6 +56,15 @@ impl Numbers {
 }
 
 impl Formatter for Numbers {
+    // Whatever becomes JSON comes through here, and names and strings of others are in most of it.
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(escaped_json(fragment).as_bytes())
+    }
+
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(escaped_json(fragment).as_bytes())
+    }
+
     fn write_u8<W: ?Sized + Write>(&mut self, writer: &mut W, value: u8) -> io::Result<()> {
         self.write_whole(writer, value)
     }
@@ -108,6 +120,16 @@ mod tests {
         let mut output = Vec::new();
         numbers.write(&fields, &mut output).unwrap();
         String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_escaped_in_names_strings_and_json_of_others() {
+        let raw: &RawValue = serde_json::from_str("[\"\u{9b}\"]").unwrap();
+        let names = std::collections::BTreeMap::from([("a\u{7f}", "\u{1b}\u{9b}31m\u{202e}\u{feff}\"\\")]);
+        let mut output = Vec::new();
+        Numbers::Plain.write(&(raw, names), &mut output).unwrap();
+        let expected = r#"[["\u009b"],{"a\u007f":"\u001b\u009b31m\u202e\ufeff\"\\"}]"#;
+        assert_eq!(String::from_utf8(output).unwrap(), expected);
     }
 
     #[test]

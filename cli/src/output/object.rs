@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::numbers::Numbers;
-use super::text::{escaped_json, is_printable};
+use super::text::escaped_json;
 
 /// An object that is being written. A terminal takes all of it as text.
 #[derive(Debug)]
@@ -42,11 +42,7 @@ impl<'a, W: Write> Object<'a, W> {
     ///
     /// Those of the output.
     pub fn text(&mut self, name: &str, text: &str) -> io::Result<()> {
-        if is_printable(text) {
-            return self.value(name, text);
-        }
-        let json = serde_json::to_string(text)?;
-        self.json(name, &json)
+        self.value(name, text)
     }
 
     /// Adds a value that is compact JSON already.

@@ -1,28 +1,46 @@
 //! The standard output.
 
 use std::fmt::Arguments;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::numbers::Numbers;
+use super::unblocked::Unblocked;
 use crate::exit::Failure;
+
+/// How much is gathered before it goes out.
+const GATHERED_LEN: usize = 64 << 10;
 
 /// The standard output, buffered; what is in the buffer goes out with [`Output::finish`].
 ///
-/// Once its reader has left, whatever is written vanishes quietly: the verdict of the command does not depend
-/// on who reads it.
+/// Once its reader has left, or a signal has ended the wait for a reader that takes nothing, whatever is written vanishes
+/// quietly: the verdict of the command does not depend on who reads it.
 #[derive(Debug)]
 pub struct Output {
-    writer: BufWriter<StdoutLock<'static>>,
+    /// Whole lines, so that what goes out breaks off between lines where it has to.
+    gathered: Vec<u8>,
+    writer: Unblocked,
     closed: bool,
 }
 
 impl Output {
-    /// The standard output of this process.
+    /// The standard output of this process. A signal ends the process, whether or not the output is taken.
     pub fn new() -> Self {
-        Self { writer: BufWriter::with_capacity(64 << 10, io::stdout().lock()), closed: false }
+        Self::over(Unblocked::new(None))
+    }
+
+    /// The standard output of a process that goes on after a signal, which sets `stop`: then nobody is waited for who does
+    /// not take the output.
+    pub fn until(stop: Arc<AtomicBool>) -> Self {
+        Self::over(Unblocked::new(Some(stop)))
+    }
+
+    fn over(writer: Unblocked) -> Self {
+        Self { gathered: Vec::new(), writer, closed: false }
     }
 
     /// Whether a person looks at it.
@@ -30,7 +48,7 @@ impl Output {
         io::stdout().is_terminal()
     }
 
-    /// Whether its reader has left.
+    /// Whether nobody takes it any more.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -56,21 +74,38 @@ impl Output {
         })
     }
 
-    /// Writes what `write` writes.
+    /// Writes what `write` writes: whole lines, or bytes that have none.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn with(&mut self, write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>) -> Result<(), Failure> {
+    pub fn with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<(), Failure> {
         if self.closed {
             return Ok(());
         }
-        match write(&mut self.writer) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            Err(error) => return Err(Failure::new(format!("cannot write the output: {error}"))),
-            Ok(()) => {}
+        let written = write(&mut self.gathered);
+        self.judge(written)?;
+        if self.gathered.len() >= GATHERED_LEN { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        if self.closed {
+            return Ok(());
         }
-        Ok(())
+        let sent = self.writer.write_all(&self.gathered);
+        self.gathered.clear();
+        self.judge(sent)
+    }
+
+    fn judge(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe || self.writer.is_broken_off() => {
+                self.closed = true;
+                Ok(())
+            }
+            Err(error) => Err(Failure::new(format!("cannot write the output: {error}"))),
+        }
     }
 
     /// Writes out what is in the buffer, and looks whether the reader has left although nothing was written.
@@ -79,8 +114,9 @@ impl Output {
     ///
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        self.with(Write::flush)?;
-        let mut output = [PollFd::new(self.writer.get_ref(), PollFlags::empty())];
+        self.send()?;
+        let stdout = io::stdout();
+        let mut output = [PollFd::new(&stdout, PollFlags::empty())];
         // Whoever cannot be asked is still there.
         let asked = poll(&mut output, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
         if asked.is_ok() && output.iter().any(|output| output.revents().intersects(PollFlags::ERR)) {
@@ -95,6 +131,6 @@ impl Output {
     ///
     /// When it cannot be written.
     pub fn finish(mut self) -> Result<(), Failure> {
-        self.with(Write::flush)
+        self.send()
     }
 }

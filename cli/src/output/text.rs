@@ -15,7 +15,8 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
 
 /// Whether `text` can be shown as it is.
 pub fn is_printable(text: &str) -> bool {
-    !text.chars().any(is_active)
+    // Most text is ASCII, which is judged many bytes at a time.
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.chars().any(is_active)
 }
 
 fn escape_with(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) -> Cow<'_, str> {

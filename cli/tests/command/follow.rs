@@ -15,13 +15,13 @@ use tapelog::{
 use crate::support::{Base, command, damage_event, damage_manifest, event, events, make_unknown, tapelog, wait_until};
 
 /// A `tapelog follow` that goes on in the background.
-struct Following {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+pub struct Following {
+    pub child: Child,
+    pub lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Following {
-    fn start(path: &Path, arguments: &[&str]) -> Self {
+    pub fn start(path: &Path, arguments: &[&str]) -> Self {
         let mut command = command([OsStr::new("follow"), path.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -29,16 +29,16 @@ impl Following {
     }
 
     /// The next entry; the test waits for it.
-    fn next(&mut self) -> Value {
+    pub fn next(&mut self) -> Value {
         serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
     }
 
-    fn next_seqs(&mut self, count: usize) -> Vec<u64> {
+    pub fn next_seqs(&mut self, count: usize) -> Vec<u64> {
         (0..count).map(|_| self.next()["seq"].as_u64().unwrap()).collect()
     }
 
     /// What is left, the exit code, and what was told.
-    fn end(mut self) -> (Vec<String>, Option<i32>, String) {
+    pub fn end(mut self) -> (Vec<String>, Option<i32>, String) {
         let rest = self.lines.by_ref().map(Result::unwrap).collect();
         let mut told = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut told).unwrap();
@@ -47,7 +47,7 @@ impl Following {
         (rest, code, told)
     }
 
-    fn interrupt(self) -> (Vec<String>, Option<i32>, String) {
+    pub fn interrupt(self) -> (Vec<String>, Option<i32>, String) {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         self.end()
     }
@@ -60,7 +60,7 @@ impl Drop for Following {
     }
 }
 
-fn append(store: &mut SegmentBackend, text: &str) {
+pub fn append(store: &mut SegmentBackend, text: &str) {
     let seq = store.high_watermark().unwrap() + 1;
     append_at(store, seq, text);
 }
@@ -72,7 +72,7 @@ fn append_at(store: &mut SegmentBackend, seq: u64, text: &str) {
     store.append_batch(&[AppendEntry::new(entry, Vec::new())]).unwrap();
 }
 
-fn open(base: &Base, run_id: &str, parent: Option<&str>) -> SegmentBackend {
+pub fn open(base: &Base, run_id: &str, parent: Option<&str>) -> SegmentBackend {
     let mut store = SegmentBackend::builder(base.path()).segment_len(16 << 10).build().unwrap();
     store.open_run(RunManifest { parent_run_id: parent.map(str::to_owned), ..RunManifest::new(run_id, "default") }).unwrap();
     store

@@ -110,3 +110,24 @@ fn a_lineage_that_does_not_fit_is_corrupt() {
     let said = tapelog(["info".as_ref(), run.as_os_str(), "--json".as_ref()]).expect(1);
     assert!(said.json()["lineage"]["note"].as_str().unwrap().contains("not in the state in which its child found it"));
 }
+
+#[test]
+fn what_a_terminal_would_act_on_is_escaped_in_every_json() {
+    let base = Base::new();
+    let folder = base.path().join("a\u{9b}\u{202e}");
+    let folder = folder.to_str().unwrap();
+    let mut store = SegmentBackend::new(folder);
+    let config_hash = "\u{7f}\u{9b}31m".to_owned();
+    store.open_run(RunManifest { config_hash: config_hash.clone(), ..RunManifest::new("r", "default") }).unwrap();
+    store.record_snapshot_anchor(SnapshotAnchor::new(0, "\u{2066}blob", "hash")).unwrap();
+    drop(store);
+    let run = format!("{folder}/default/r");
+    let active = |text: &str| text.chars().any(|one| one != '\n' && (one.is_control() || matches!(one, '\u{202e}' | '\u{2066}')));
+    for arguments in [&["info", &run, "--json"][..], &["ls", folder, "--json"], &["recover", folder, "default", "--json"]] {
+        let said = tapelog(arguments).expect(0);
+        assert!(!active(&said.stdout), "{arguments:?}: {:?}", said.stdout);
+        assert!(said.stdout.contains(r"a\u009b\u202e/default/r"), "{:?}", said.stdout);
+    }
+    let told = tapelog(["info", &run, "--json"]).json();
+    assert_eq!((&told["manifest"]["config_hash"], &told["anchors"][0]["blob_ref"]), (&config_hash.into(), &"\u{2066}blob".into()));
+}

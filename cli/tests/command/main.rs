@@ -7,6 +7,8 @@ mod cat;
 mod day;
 mod filter;
 mod follow;
+mod follow_on;
+mod follow_stop;
 mod get;
 mod info;
 mod json_document;

@@ -14,6 +14,10 @@ use super::object::Object;
 use super::text::{escaped, escaped_json, is_printable};
 use crate::input::compact;
 
+/// How many arrays and objects may stand within each other in a payload that is shown as JSON. The line's own object is one
+/// more, and many readers, `serde_json` among them, refuse more than 127.
+const LEVELS_MAX: usize = 126;
+
 /// The form that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PayloadForm {
@@ -125,11 +129,39 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The payload's own text, if it is JSON: a number keeps every digit, and a member that occurs twice stays twice.
+/// The payload's own text, if it is JSON that its readers take: a number keeps every digit, and a member that occurs twice
+/// stays twice.
 fn decode_json(payload: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(payload).map_err(|error| format!("not JSON: not UTF-8 from byte {} on", error.valid_up_to() + 1))?;
     let value: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    // Most payloads hold too few brackets to be deep.
+    let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if brackets > LEVELS_MAX && levels(text) > LEVELS_MAX {
+        return Err(format!("JSON whose values stand more than {LEVELS_MAX} deep within each other"));
+    }
     String::from_utf8(compact(value)).map_err(|error| format!("not JSON: {error}"))
+}
+
+/// How many arrays and objects stand within each other in `json`.
+fn levels(json: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if in_string => {
+                in_string = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+            }
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 fn decode_text(payload: &[u8]) -> Result<&str, String> {
@@ -176,6 +208,26 @@ mod tests {
         assert_eq!(auto(b""), Shown::Text(""));
         assert_eq!(auto(b"8=FIX.4.4\x01"), Shown::Base64("OD1GSVguNC40AQ==".to_owned()));
         assert_eq!(auto(&[0xFF, 0x00]), Shown::Base64("/wA=".to_owned()));
+    }
+
+    #[test]
+    fn what_readers_of_the_line_would_refuse_for_its_depth_is_text() {
+        let nested = |open: &str, close: &str, levels: usize| format!("{}{}", open.repeat(levels), close.repeat(levels));
+        let arrays = nested("[", "]", LEVELS_MAX);
+        assert_eq!(auto(arrays.as_bytes()), Shown::Json(arrays.clone()));
+        assert!(serde_json::from_str::<serde_json::Value>(&in_json(&auto(arrays.as_bytes()))).is_ok());
+        let deeper = format!("[{arrays}]");
+        assert_eq!(auto(deeper.as_bytes()), Shown::Text(&deeper));
+        let spaced = format!("[\n{arrays}]");
+        assert_eq!(auto(spaced.as_bytes()), Shown::Base64(STANDARD.encode(&spaced)));
+        assert!(
+            in_json(&shown(deeper.as_bytes(), PayloadForm::Json))
+                .contains("\"payload_error\":\"JSON whose values stand more than 126 deep")
+        );
+        let wide = format!("[\"{}\\\"{}\",{}]", "[".repeat(200), "{".repeat(200), vec!["[]"; 200].join(","));
+        assert_eq!(auto(wide.as_bytes()), Shown::Json(wide.clone()), "neither brackets in text nor many beside each other are deep");
+        let endless = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert_eq!(auto(endless.as_bytes()), Shown::Text(&endless));
     }
 
     #[test]

@@ -11,9 +11,7 @@ use rmp::decode::{RmpRead, read_marker};
 use serde::Serialize;
 
 use super::super::numbers::Numbers;
-
-/// How deep values may stand within each other; `serde_json` reads no deeper either.
-const DEPTH_MAX: u32 = 127;
+use super::LEVELS_MAX;
 
 /// The whole number up to which a double is exact.
 const EXACT_MAX: u64 = 1 << 53;
@@ -25,6 +23,20 @@ pub fn is_container(payload: &[u8]) -> bool {
 
 fn is_composite(marker: Marker) -> bool {
     matches!(marker, Marker::FixMap(_) | Marker::Map16 | Marker::Map32 | Marker::FixArray(_) | Marker::Array16 | Marker::Array32)
+}
+
+fn is_extension(marker: Marker) -> bool {
+    let is_short = matches!(marker, Marker::FixExt1 | Marker::FixExt2 | Marker::FixExt4 | Marker::FixExt8 | Marker::FixExt16);
+    is_short || matches!(marker, Marker::Ext8 | Marker::Ext16 | Marker::Ext32)
+}
+
+/// How many arrays and objects begin with it in JSON.
+fn levels_of(marker: Marker) -> usize {
+    match marker {
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => 1,
+        marker if is_composite(marker) => 1,
+        marker => 2 * usize::from(is_extension(marker)),
+    }
 }
 
 /// The one value that `payload` is, as compact JSON.
@@ -59,15 +71,15 @@ fn put(value: &(impl Serialize + ?Sized), json: &mut Vec<u8>) -> Result<(), Stri
 }
 
 impl<'a> Decoder<'a> {
-    fn value(&mut self, depth: u32, json: &mut Vec<u8>) -> Result<(), String> {
+    fn value(&mut self, depth: usize, json: &mut Vec<u8>) -> Result<(), String> {
         let marker = self.marker()?;
         self.value_of(marker, depth, json)
     }
 
     /// Recursion goes no deeper than the bound on values within each other.
-    fn value_of(&mut self, marker: Marker, depth: u32, json: &mut Vec<u8>) -> Result<(), String> {
-        if depth > DEPTH_MAX {
-            return Err(format!("values stand more than {DEPTH_MAX} deep within each other"));
+    fn value_of(&mut self, marker: Marker, depth: usize, json: &mut Vec<u8>) -> Result<(), String> {
+        if depth + levels_of(marker) > LEVELS_MAX {
+            return Err(format!("values stand more than {LEVELS_MAX} deep within each other"));
         }
         match marker {
             Marker::Null => put(&(), json),
@@ -100,7 +112,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn array(&mut self, marker: Marker, depth: u32, json: &mut Vec<u8>) -> Result<(), String> {
+    fn array(&mut self, marker: Marker, depth: usize, json: &mut Vec<u8>) -> Result<(), String> {
         json.push(b'[');
         for index in 0..self.len(marker)? {
             if index > 0 {
@@ -112,7 +124,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn map(&mut self, marker: Marker, depth: u32, json: &mut Vec<u8>) -> Result<(), String> {
+    fn map(&mut self, marker: Marker, depth: usize, json: &mut Vec<u8>) -> Result<(), String> {
         json.push(b'{');
         for index in 0..self.len(marker)? {
             if index > 0 {
@@ -126,7 +138,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn key(&mut self, depth: u32, json: &mut Vec<u8>) -> Result<(), String> {
+    fn key(&mut self, depth: usize, json: &mut Vec<u8>) -> Result<(), String> {
         let marker = self.marker()?;
         if matches!(marker, Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32) {
             return put(self.text(marker)?, json);
@@ -361,10 +373,16 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_no_danger() {
-        let nested = |depth: usize| [vec![0x91; depth], vec![0xC0]].concat();
-        assert_eq!(json(&nested(127)), format!("{}null{}", "[".repeat(127), "]".repeat(127)));
-        assert!(refused(&nested(128)).contains("more than 127 deep"));
-        assert!(refused(&nested(16 << 20)).contains("more than 127 deep"));
+        let nested = |depth: usize, last: &[u8]| [&vec![0x91; depth], last].concat();
+        assert_eq!(json(&nested(126, b"\xC0")), format!("{}null{}", "[".repeat(126), "]".repeat(126)));
+        // An extension is an array within an object.
+        for (depth, last) in [(125, &b"\x90"[..]), (125, b"\xC4\x00"), (124, b"\xD4\x01\x02")] {
+            let line = format!("{{\"payload\":{}}}", json(&nested(depth, last)));
+            assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+            assert!(refused(&nested(depth + 1, last)).contains("more than 126 deep"), "{last:?}");
+        }
+        assert!(refused(&nested(127, b"\xC0")).contains("more than 126 deep"));
+        assert!(refused(&nested(16 << 20, b"\xC0")).contains("more than 126 deep"));
     }
 
     #[test]
