@@ -67,6 +67,10 @@ fn writer(base: &std::path::Path, wait_strategy: WaitStrategy) -> EventStoreWrit
 
 /// Says what the times come to.
 fn tell(name: &str, times: &mut [Duration]) {
+    // It was filtered out.
+    if times.is_empty() {
+        return;
+    }
     times.sort_unstable();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
     let line = format!("{name}: p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?} of {}\n", at(0.5), at(0.9), at(0.99), at(0.999), times.len());

@@ -1,9 +1,11 @@
 //! Every run is listed, whatever state it is in.
 
+use std::ffi::OsStr;
+
 use serde_json::Value;
 use tapelog::{EventStore, RunManifest, RunStatus, SegmentBackend};
 
-use crate::support::{Base, contents, damage_manifest, event, make_unknown, tapelog};
+use crate::support::{Base, contents, damage_manifest, event, events, make_unknown, tapelog};
 
 fn rows(base: &Base) -> Vec<Value> {
     tapelog(["ls", base.str(), "--json"]).expect(0).json_lines()
@@ -128,7 +130,9 @@ fn a_run_of_another_version_is_not_corrupt_and_one_whose_manifest_is_damaged_is(
     base.sealed_run("a", 5);
     make_unknown(&base.sealed_run("b", 5));
     assert!(tapelog(["ls", base.str()]).expect(2).stdout.contains("has format version 9"));
-    let damaged = base.sealed_run("c", 5);
+    // Five batches, of which the last is claimed by the seal alone, and that is lost.
+    base.record(events(1..=5), &["--run", "c", "--batch", "1"]).expect(0);
+    let damaged = base.run("c");
     damage_manifest(&damaged);
     let rows = tapelog(["ls", base.str(), "--json"]).expect(1).json_lines();
     // The first segment tells what the run is, and how it ended is lost.
@@ -139,6 +143,11 @@ fn a_run_of_another_version_is_not_corrupt_and_one_whose_manifest_is_damaged_is(
         let all = [&[arguments[0].as_ref()], &path[..], &arguments[1..].iter().map(AsRef::as_ref).collect::<Vec<_>>()].concat();
         assert!(!tapelog(all).expect(1).told("acknowledged data damaged").stdout.is_empty(), "{arguments:?}");
     }
+    let shown = |arguments: &[&str]| {
+        let all = [OsStr::new("cat"), damaged.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new));
+        tapelog(all).expect(1).lines().len()
+    };
+    assert_eq!((shown(&[]), shown(&["--written"])), (4, 5));
 }
 
 #[test]
