@@ -72,8 +72,8 @@ fn tell(name: &str, times: &mut [Duration]) {
         return;
     }
     times.sort_unstable();
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
-    let line = format!("{name}: p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?} of {}\n", at(0.5), at(0.9), at(0.99), at(0.999), times.len());
+    let at = |thousandths: usize| times[(times.len() - 1) * thousandths / 1_000];
+    let line = format!("{name}: p50 {:?}, p90 {:?}, p99 {:?}, p99.9 {:?} of {}\n", at(500), at(900), at(990), at(999), times.len());
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 

@@ -86,7 +86,7 @@ pub const WRITER_BATCH_LEN_MIN: u64 = 4 << 10;
 /// Largest bound of the bytes that a writer puts into one batch.
 pub const WRITER_BATCH_LEN_MAX: u64 = 16 << 20;
 /// Default bound of the bytes that a writer puts into one batch.
-pub const WRITER_BATCH_LEN_DEFAULT: u64 = 256 << 10;
+pub const WRITER_BATCH_LEN_DEFAULT: u64 = 512 << 10;
 /// Most requests (anchors, flushes, rotations) that may wait for a writer.
 pub const WRITER_REQUESTS_MAX: usize = 64;
 /// Longest time that a batch waits for more entries.

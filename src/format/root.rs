@@ -50,15 +50,21 @@ pub(crate) fn root_zero(uid: &Uid, opening: &[u8]) -> [u8; 32] {
 }
 
 /// Computes one root after the other.
+///
+/// What is added is gathered and hashed in large pieces: over many at once the hash function is several times as fast.
 #[derive(Debug, Clone)]
 pub(crate) struct RootHasher {
     hasher: Hasher,
+    gathered: Vec<u8>,
 }
+
+/// How much is gathered, in bytes, before it is hashed.
+const GATHERED_LEN_MAX: usize = 16 << 10;
 
 impl RootHasher {
     /// A hasher for the link behind `previous`.
     pub(crate) fn new(previous: &[u8; 32]) -> Self {
-        let mut this = Self { hasher: Hasher::new() };
+        let mut this = Self { hasher: Hasher::new(), gathered: Vec::new() };
         this.begin(previous);
         this
     }
@@ -66,6 +72,7 @@ impl RootHasher {
     /// Forgets the link so far and begins the one behind `previous`.
     pub(crate) fn restart(&mut self, previous: &[u8; 32]) {
         self.hasher.reset();
+        self.gathered.clear();
         self.begin(previous);
     }
 
@@ -80,8 +87,8 @@ impl RootHasher {
             KIND.put(&mut head, &[kind.0]);
             SEQ.put(&mut head, &seq.to_le_bytes());
             BODY_LEN.put(&mut head, &len_u32(body.len()).to_le_bytes());
-            self.hasher.update(&head);
-            self.hasher.update(body);
+            self.add(&head);
+            self.add(body);
         }
         true
     }
@@ -89,28 +96,41 @@ impl RootHasher {
     /// Adds an entry by what the root covers of it: its hash and its key section.
     #[inline]
     pub(crate) fn entry(&mut self, seq: u64, entry_hash: &[u8; 32], keys: &[u8]) {
-        // One call for all that is fixed: for so few bytes the calls are what costs.
         let mut head = [0; ENTRY_HEAD_LEN];
         KIND.put(&mut head, &[Kind::ENTRY.0]);
         SEQ.put(&mut head, &seq.to_le_bytes());
         ENTRY_HASH.put(&mut head, entry_hash);
         KEYS_LEN.put(&mut head, &len_u32(keys.len()).to_le_bytes());
-        self.hasher.update(&head);
-        self.hasher.update(keys);
+        self.add(&head);
+        self.add(keys);
     }
 
     /// The root after the records that were added. The hasher goes on with the link behind it.
     pub(crate) fn finish(&mut self, commit_no: u64, count: u32) -> [u8; 32] {
-        self.hasher.update(&commit_no.to_le_bytes());
-        self.hasher.update(&count.to_le_bytes());
+        self.add(&commit_no.to_le_bytes());
+        self.add(&count.to_le_bytes());
+        self.hasher.update(&self.gathered);
         let root = self.hasher.finalize().into();
         self.restart(&root);
         root
     }
 
     fn begin(&mut self, previous: &[u8; 32]) {
-        self.hasher.update(DOMAIN.as_bytes());
-        self.hasher.update(previous);
+        self.add(DOMAIN.as_bytes());
+        self.add(previous);
+    }
+
+    #[inline]
+    fn add(&mut self, bytes: &[u8]) {
+        if self.gathered.len() + bytes.len() > GATHERED_LEN_MAX {
+            self.hasher.update(&self.gathered);
+            self.gathered.clear();
+            if bytes.len() > GATHERED_LEN_MAX {
+                self.hasher.update(bytes);
+                return;
+            }
+        }
+        self.gathered.extend_from_slice(bytes);
     }
 }
 

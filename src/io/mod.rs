@@ -160,6 +160,14 @@ pub trait File: Send + Sync + Debug {
     /// process ignores `SIGXFSZ`.
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// The same file for writes that go past the page cache, where the storage can: for bytes that nobody reads soon.
+    ///
+    /// Offsets, lengths and the memory that is written from have to be multiples of 4096; what does not suit the file
+    /// system is `InvalidInput`, with nothing written. What is written so still has to be synced.
+    fn unbuffered(&self) -> Option<Arc<dyn File>> {
+        None
+    }
+
     /// Makes the file's bytes durable, and its length where it changed.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,6 +173,14 @@ impl File for OsFile {
 
     fn write_at(&self, buffer: &[u8], offset: u64) -> io::Result<usize> {
         Ok(retry_on_intr(|| rustix::io::pwrite(&self.file, buffer, offset))?)
+    }
+
+    fn unbuffered(&self) -> Option<Arc<dyn File>> {
+        // The file is opened once more by what it is and not by its name, which may be another file's by now.
+        let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::DIRECT;
+        let opened = retry_on_intr(|| rustix::fs::open(itself.as_str(), flags, Mode::empty())).ok()?;
+        Some(Arc::new(OsFile { file: fs::File::from(opened) }))
     }
 
     fn sync_data(&self) -> io::Result<()> {

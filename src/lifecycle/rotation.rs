@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_policy_is_due_by_either_of_its_bounds() {
-        let policy = RotationPolicy { len_max: Some(1 << 20), age_max: Some(Duration::from_secs(60)) };
+        let policy = RotationPolicy { len_max: Some(1 << 20), age_max: Some(Duration::from_mins(1)) };
         policy.validate().unwrap();
         let due = |len, seconds| policy.is_due(len, Duration::from_secs(seconds));
         assert_eq!([due((1 << 20) - 1, 59), due(1 << 20, 0), due(0, 60)], [false, true, true]);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 ///
 /// A hook that panics ends its thread like any other panic there: the store or the writer stops.
 #[derive(Clone, Default)]
-pub struct ThreadHook(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct ThreadHook(Option<Arc<Body>>);
+
+type Body = dyn Fn(&str) + Send + Sync;
 
 impl ThreadHook {
     /// A hook that calls `body`.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::error::EventStoreError;
 use crate::format::file_name;
 use crate::format::header_page::HeaderPage;
-use crate::io::{File, OpenMode, Storage, write_all_at};
+use crate::io::{File, Image, OpenMode, Storage, write_all_at};
 use crate::limits::BLOCK_LEN;
 use crate::seeded_bug::{SeededBug, unless};
 
@@ -88,14 +88,30 @@ fn fill(storage: &dyn Storage, temporary: &Path, page: &HeaderPage, len: u64) ->
 }
 
 /// Writes zeros over `from..to`, so that later writes there allocate nothing.
+///
+/// Past the page cache where that can be done: zeros in it would be memory that nobody reads, and the processor's time.
 pub(crate) fn fill_zeros(file: &dyn File, from: u64, to: u64) -> std::io::Result<()> {
-    let zeros = vec![0_u8; FILL_LEN];
+    let zeros = Image::new(FILL_LEN)?;
+    let mut unbuffered = file.unbuffered().filter(|_| from.is_multiple_of(BLOCK_LEN) && to.is_multiple_of(BLOCK_LEN));
     let mut offset = from;
     while offset < to {
         // Chunks end on multiples of their size, so that large writes stay aligned.
         let next = ((offset / FILL_LEN as u64) + 1) * FILL_LEN as u64;
         let len = usize::try_from(next.min(to) - offset).unwrap_or(FILL_LEN);
-        write_all_at(file, zeros.get(..len).unwrap_or(&zeros), offset)?;
+        let chunk = zeros.get(0, len).unwrap_or_default();
+        if let Some(past) = &unbuffered {
+            match write_all_at(&**past, chunk, offset) {
+                Ok(()) => {}
+                // This file system has other rules, or none.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    unbuffered = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+        } else {
+            write_all_at(file, chunk, offset)?;
+        }
         offset += len as u64;
     }
     Ok(())

@@ -37,7 +37,7 @@ pub struct WriterStats {
 
 #[derive(Debug, Default)]
 struct Batches {
-    batches: u64,
+    count: u64,
     run_len: u64,
     spares_missed: u64,
     rotations: u64,
@@ -56,7 +56,7 @@ impl Figures {
     /// A batch was written.
     pub(super) fn batch(&self, entries: usize, len: u64, took: Duration, spares_missed: u64) {
         let mut batches = lock(&self.batches);
-        batches.batches += 1;
+        batches.count += 1;
         batches.run_len += len;
         batches.spares_missed = spares_missed;
         batches.entries.record(entries as u64);
@@ -80,7 +80,7 @@ impl Figures {
     pub(super) fn stats(&self) -> WriterStats {
         let batches = lock(&self.batches);
         WriterStats {
-            batches: batches.batches,
+            batches: batches.count,
             run_len: batches.run_len,
             spares_missed: batches.spares_missed,
             rotations: batches.rotations,

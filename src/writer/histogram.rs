@@ -74,7 +74,7 @@ impl fmt::Debug for Histogram {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Histogram");
         debug.field("count", &self.count).field("mean", &self.mean());
-        debug.field("p50", &self.percentile(50.0)).field("p99", &self.percentile(99.0)).field("max", &self.max).finish()
+        debug.field("p50", &self.percentile(50.0)).field("p99", &self.percentile(99.0)).field("max", &self.max).finish_non_exhaustive()
     }
 }
 

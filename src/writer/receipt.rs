@@ -80,6 +80,6 @@ impl Drop for Receipt {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Receipt").field("seq", &self.seq).field("durable", &self.poll_durable()).finish()
+        formatter.debug_struct("Receipt").field("seq", &self.seq).field("durable", &self.poll_durable()).finish_non_exhaustive()
     }
 }
