@@ -6,6 +6,8 @@ mod close;
 mod durable;
 mod halt;
 mod limits;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod observed;
 mod order;
 mod requests;
 mod rotation;

@@ -75,7 +75,9 @@ fn requests_of_many_threads_among_messages_are_all_answered() {
             assert!(anchor.high_watermark >= before && anchor.high_watermark >= last);
             last = anchor.high_watermark;
         }
-        flushing.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in flushing {
+            thread.join().unwrap();
+        }
         stop.store(true, Ordering::Relaxed);
     });
     let submitted = writer.last_submitted();

@@ -74,7 +74,7 @@ fn nothing_is_lost_or_refused_while_threads_submit_through_many_rotations() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     writer.close(run_ended()).unwrap();
-    let mut expected = [0; THREADS as usize];
+    let mut expected = vec![0; usize::try_from(THREADS).unwrap()];
     for run in 0..=8 {
         let store = SegmentBackend::open_sealed(base.path(), INSTANCE, &format!("{run}-run")).unwrap();
         assert_eq!(store.manifest().unwrap().status, RunStatus::Ended);

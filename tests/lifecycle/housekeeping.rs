@@ -19,7 +19,7 @@ fn a_run_is_ended_at_its_length_again_and_again_and_nothing_is_lost() {
     let mut number = 0;
     let begun = std::time::Instant::now();
     while session.writer().stats().rotations < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited too long for three rotations");
+        assert!(begun.elapsed() < Duration::from_mins(1), "waited too long for three rotations");
         for _ in 0..200 {
             session.writer().submit(draft(number)).unwrap();
             number += 1;

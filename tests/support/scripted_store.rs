@@ -18,6 +18,7 @@ pub enum Failure {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that a test can say")]
 struct State {
     gate_closed: bool,
     at_gate: bool,
