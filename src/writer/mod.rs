@@ -1,10 +1,10 @@
 //! The engine's side of the log: one thread writes, any number of threads submit.
 //!
-//! The way of a message by file names: [`event_store_writer`](EventStoreWriter) takes it and [`intake`] lays it out
-//! in the batch that waits, with its number and its time, under one short lock; the writer thread in [`committer`]
-//! takes the batch, has the store write and sync it, and moves [`progress`], for which a [`receipt`](Receipt) waits.
+//! The way of a message by file names: [`event_store_writer`](EventStoreWriter) takes it and `intake` lays it out
+//! in the batch that waits, with its number and its time, under one short lock; the writer thread in `committer`
+//! takes the batch, has the store write and sync it, and moves `progress`, for which a [`receipt`](Receipt) waits.
 //! What a message is refused for is in [`submit_error`](SubmitError); how all of it ends at the first failure is in
-//! [`shared`] and [`halt`](HaltReason).
+//! `shared` and [`halt`](HaltReason).
 //!
 //! Nothing here is unbounded: the messages that wait have a bound in number and in bytes, and so have the requests
 //! among them.

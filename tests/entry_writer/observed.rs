@@ -92,7 +92,7 @@ mod metrics_facade {
 
 #[cfg(feature = "tracing")]
 mod tracing_facade {
-    use std::fmt::Debug;
+    use std::fmt::{Debug, Write as _};
     use std::sync::{Arc, Mutex};
 
     use tracing::field::{Field, Visit};
@@ -110,7 +110,7 @@ mod tracing_facade {
 
     impl Visit for Text {
         fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            self.0.push_str(&format!("{field}={value:?} "));
+            let _ = write!(self.0, "{field}={value:?} ");
         }
     }
 
