@@ -49,11 +49,14 @@ fn boot(base: &Path) -> Result<(State, RunSession), Failure> {
     let mut state = State::default();
     if let Some(plan) = lifecycle.restore_plan()? {
         if let Some(snapshot) = plan.snapshot() {
-            let blob = std::fs::read(&snapshot.anchor.blob_ref)?;
+            let blob = std::fs::read(base.join(&snapshot.anchor.blob_ref))?;
             if compute_snapshot_content_hash(&blob) != snapshot.anchor.content_hash {
                 return Err("the snapshot is not the one that was anchored".into());
             }
             state = serde_json::from_slice(&blob)?;
+        }
+        if plan.snapshot().is_none() && plan.chain().missing_parent().is_some() {
+            return Err("the history begins before the runs that are there".into());
         }
         for entry in plan.entries() {
             let (_run_id, EventStoreEntry { payload_type, payload, .. }) = entry?;
@@ -78,13 +81,14 @@ fn capture(session: &RunSession, state: &mut State, payload_type: &str, order: u
 
 /// Takes a snapshot, keeps it, and notes in the log what it covers.
 fn take_snapshot(base: &Path, session: &RunSession, state: &State) -> Result<(), Failure> {
-    let path = base.join(format!("snapshot-{}.json", state.last_order));
+    let name = format!("snapshot-{}.json", state.last_order);
     let blob = serde_json::to_vec(state)?;
     // The snapshot must not be lost behind an anchor that is not.
-    let mut file = std::fs::File::create(&path)?;
+    let mut file = std::fs::File::create(base.join(&name))?;
     file.write_all(&blob)?;
     file.sync_all()?;
-    session.anchor_snapshot(&path.to_string_lossy(), &blob)?;
+    std::fs::File::open(base)?.sync_all()?;
+    session.anchor_snapshot(&name, &blob)?;
     Ok(())
 }
 

@@ -69,7 +69,7 @@ pub mod writer;
 pub use error::{Corruption, EventStoreError};
 pub use lifecycle::{
     Lifecycle, LifecycleBuilder, LowSpace, PlannedRecovery, RUN_ENDED_PAYLOAD_TYPE, RUN_ENDED_TOPIC, RUN_STARTED_PAYLOAD_TYPE,
-    RUN_STARTED_TOPIC, RecoveredRun, RecoveryOutcome, RecoverySweep, RestorePlan, RotationPolicy, RunSession, SnapshotAnchorer,
+    RUN_STARTED_TOPIC, RecoveredRun, RecoveryOutcome, RecoverySweep, RestorePlan, Resume, RotationPolicy, RunSession, SnapshotAnchorer,
     SnapshotOfRun, SweepDepth, SweepProgress, UnreadableRun, recover_predecessors, registered_components,
 };
 pub use model::{

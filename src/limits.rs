@@ -105,6 +105,10 @@ pub const ROTATION_LEN_MIN: u64 = 64 << 10;
 pub const ROTATION_AGE_MIN: Duration = Duration::from_secs(1);
 /// How long a session rests before it tries again to end a run that could not be ended.
 pub const ROTATION_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long before a run began its first messages may have come into being, where it goes on from another.
+pub const ROTATION_TIME_SLACK: Duration = Duration::from_mins(1);
+/// How long messages may wait for room at most while a run is ended to go on in another.
+pub const ROTATION_STALL_MAX: Duration = Duration::from_secs(10);
 /// How often a session looks whether its run has come to its end.
 pub const HOUSEKEEPING_EVERY: Duration = Duration::from_millis(50);
 /// How often a session looks at the space that is left.

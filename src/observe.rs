@@ -1,6 +1,12 @@
 //! What is told to the `metrics` and `tracing` facades, where these features are on. Without them every call is empty.
 //!
-//! Nothing here is called by a thread that submits.
+//! A thread that submits calls nothing of it, unless its message stalls.
+//!
+//! Metrics: `tapelog_entries_written_total`, `tapelog_bytes_written_total`, `tapelog_halts_total`, `tapelog_stalls_total` (messages
+//! that waited too long), `tapelog_runs_begun_total`, `tapelog_runs_recovered_total` (by `status`) are counters;
+//! `tapelog_append_seconds` is a histogram; `tapelog_entries_waiting` and `tapelog_space_available_bytes` are gauges. Events have
+//! the target `tapelog::observe`: a batch at TRACE, a run that began or ended at INFO, stalls, low space and recovered runs at
+//! WARN, a halt at ERROR.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -73,13 +79,18 @@ pub(crate) fn run_recovered(run_id: &str, status: &impl Display) {
     let _ = (run_id, status);
 }
 
-/// The file system is about to be full.
-pub(crate) fn low_space(available: u64) {
+/// What is left of the file system.
+pub(crate) fn space(available: u64) {
     #[cfg(feature = "metrics")]
     {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
         metrics::gauge!("tapelog_space_available_bytes").set(available as f64);
     }
+    let _ = available;
+}
+
+/// The file system is about to be full.
+pub(crate) fn low_space(available: u64) {
     #[cfg(feature = "tracing")]
     tracing::warn!(available, "the file system has little space left");
     let _ = available;

@@ -3,20 +3,21 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::housekeeping::{LowSpace, SpaceWatch};
 use super::restore::RestorePlan;
 use super::rotation::RotationPolicy;
 use super::session::RunSession;
-use super::sweep::{RecoveryOutcome, RecoverySweep, SweepDepth, SweepProgress};
+use super::sweep::{RecoveryOutcome, RecoverySweep, Resume, SweepDepth, SweepProgress};
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
 use crate::limits::RUN_STARTED_TIMEOUT_DEFAULT;
-use crate::model::{Clock, RunId, RunManifest, SystemClock, build_run_id, validate_id};
+use crate::model::{Clock, RunId, RunManifest, SystemClock, UnixNanos, build_run_id, validate_id};
 use crate::reader::{ReaderOptions, RunChain};
 use crate::store::{SegmentBackend, SegmentBackendBuilder};
-use crate::writer::WriterConfig;
+use crate::writer::{HaltCallback, WriterConfig};
 
 type StoreOptions = Arc<dyn Fn(SegmentBackendBuilder) -> SegmentBackendBuilder + Send + Sync>;
 
@@ -32,6 +33,7 @@ pub(super) struct Options {
     pub(super) run_started_timeout: Duration,
     pub(super) rotation: RotationPolicy,
     pub(super) space: Option<SpaceWatch>,
+    pub(super) on_halt: Option<HaltCallback>,
 }
 
 impl fmt::Debug for Options {
@@ -83,7 +85,8 @@ impl<'a> LifecycleBuilder<'a> {
         self
     }
 
-    /// The storage under all file access; by default the operating system.
+    /// The storage under the sweep and the stores that write; by default the operating system. What a restore plan reads is
+    /// always read from the operating system's files.
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.options.storage = storage;
         self
@@ -113,7 +116,15 @@ impl<'a> LifecycleBuilder<'a> {
         self
     }
 
-    /// Calls `callback`, on a thread of the session's, when less than `threshold` bytes are left to write to.
+    /// Calls `callback` when the writer halts, beside giving the session's signal; see [`HaltCallback`] for when and where.
+    pub fn on_halt(mut self, callback: HaltCallback) -> Self {
+        self.options.on_halt = Some(callback);
+        self
+    }
+
+    /// Calls `callback`, on the thread `tapelog-keeper` of the session, when less than `threshold` bytes are left to write
+    /// to: looked at right after a run was opened and once a second, told once, and again when there was more in between.
+    /// A panic in it is caught. It must not end the session.
     pub fn low_space(mut self, threshold: u64, callback: impl Fn(LowSpace) + Send + Sync + 'static) -> Self {
         self.options.space = Some(SpaceWatch { threshold, callback: Arc::new(callback) });
         self
@@ -132,7 +143,7 @@ impl<'a> LifecycleBuilder<'a> {
         options.new_store()?;
         let sweep = RecoverySweep::new(&options.base_dir, &options.instance_id).storage(options.storage.clone());
         let recovered = sweep.depth(depth).progress(progress).apply()?;
-        Ok(Lifecycle { options, recovered })
+        Ok(Lifecycle { options, recovered, is_resumed: AtomicBool::new(false) })
     }
 }
 
@@ -156,6 +167,8 @@ impl<'a> LifecycleBuilder<'a> {
 pub struct Lifecycle {
     options: Options,
     recovered: RecoveryOutcome,
+    /// A run went on from the parent already.
+    is_resumed: AtomicBool,
 }
 
 impl Lifecycle {
@@ -171,6 +184,7 @@ impl Lifecycle {
             run_started_timeout: RUN_STARTED_TIMEOUT_DEFAULT,
             rotation: RotationPolicy::default(),
             space: None,
+            on_halt: None,
         };
         LifecycleBuilder { options, depth: SweepDepth::default(), progress: Box::new(|_| {}) }
     }
@@ -181,17 +195,28 @@ impl Lifecycle {
         &self.recovered
     }
 
-    /// The run from which the next one goes on, if the engine did not end the last one itself.
+    /// The run from which the next one goes on: the newest, if the engine did not end it itself and no run went on from
+    /// it yet, whichever boot sealed it.
     #[must_use]
     pub fn parent_run_id(&self) -> Option<&RunId> {
-        self.recovered.parent_run_id.as_ref()
+        match &self.recovered.resume {
+            Resume::From(run_id) => Some(run_id),
+            Resume::Anew | Resume::Unsafe { .. } => None,
+        }
     }
 
-    /// What the engine's state is restored from: none where it begins anew.
+    /// What the engine's state is restored from: none where it begins anew, because there is no run or because the newest
+    /// one was ended by its session. To go on from a run that was ended, open it with [`RunChain::open`], make a
+    /// [`RestorePlan::new`] of it, and name it as the parent in [`open`](Self::open).
     ///
     /// # Errors
+    /// `Backend` where nobody can say where the engine was: the newest run is damaged, cannot be read or sealed, or is
+    /// being written by another process. An engine that begins anew all the same opens a run without asking for a plan.
     /// Those of [`RunChain::open`] and [`RestorePlan::new`].
     pub fn restore_plan(&self) -> Result<Option<RestorePlan>, EventStoreError> {
+        if let Resume::Unsafe { run_id, reason } = &self.recovered.resume {
+            return Err(EventStoreError::Backend(format!("no state can be restored safely, because of the run {run_id}: {reason}")));
+        }
         let Some(parent) = self.parent_run_id() else { return Ok(None) };
         let folder = self.options.base_dir.join(&self.options.instance_id).join(parent);
         RestorePlan::new(RunChain::open(folder, ReaderOptions::default())?).map(Some)
@@ -203,12 +228,17 @@ impl Lifecycle {
     /// Of `manifest` the fields are taken that say what runs: the run's id, its parent, its instance and its times are
     /// given here. A parent that `manifest` names is kept, for an engine that chooses what it goes on from.
     ///
+    /// A run is not refused because another one is being written, or because there is one that cannot be gone on from:
+    /// [`restore_plan`](Self::restore_plan) tells that, and [`recovered`](Self::recovered) names the runs.
+    ///
     /// # Errors
     /// Those of opening a run; `Backend` where its first entry was not durable in time, or with the reason for which the
     /// writer halted on it.
     pub fn open(&self, manifest: RunManifest) -> Result<RunSession, EventStoreError> {
-        let start_ts_init = self.options.clock.now();
-        let parent_run_id = manifest.parent_run_id.clone().or_else(|| self.recovered.parent_run_id.clone());
+        let after_newest = self.recovered.newest_start_ts_init.map_or(0, |newest| newest.as_u64().saturating_add(1));
+        let start_ts_init = self.options.clock.now().max(UnixNanos::new(after_newest));
+        let own = self.parent_run_id().filter(|_| !self.is_resumed.load(Ordering::SeqCst)).cloned();
+        let parent_run_id = manifest.parent_run_id.clone().or(own);
         let manifest = RunManifest {
             run_id: build_run_id(start_ts_init),
             parent_run_id,
@@ -216,6 +246,9 @@ impl Lifecycle {
             start_ts_init,
             ..manifest
         };
-        RunSession::open(self.options.clone(), manifest)
+        let session = RunSession::open(self.options.clone(), manifest)?;
+        // Only one run goes on from another: what is opened by this boot afterwards begins anew.
+        self.is_resumed.store(true, Ordering::SeqCst);
+        Ok(session)
     }
 }

@@ -45,7 +45,11 @@ pub(super) fn next_run(entry: &EventStoreEntry) -> Option<RunId> {
         return None;
     }
     let next = str::from_utf8(&entry.payload).ok()?;
-    validate_id("run id", next).is_ok().then(|| next.to_owned())
+    // What a session names is a time and eight digits; any other payload is somebody else's.
+    let (time, random) = next.split_once('-')?;
+    let is_time = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
+    let is_random = random.len() == 8 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_time && is_random && validate_id("run id", next).is_ok()).then(|| next.to_owned())
 }
 
 /// The components that an entry says were registered when its run began.
@@ -99,8 +103,10 @@ mod tests {
         assert_eq!(next_run(&ended), Some(next));
         let mut closed = entry_of(run_ended(None, UnixNanos::new(7)));
         assert!(is_run_ended(&closed) && next_run(&closed).is_none());
-        closed.payload = Bytes::from_static(b"../elsewhere");
-        assert_eq!(next_run(&closed), None, "what cannot be a run's id is none");
+        for other in ["../elsewhere", "normal", "2-000", "a-0000000b", "2-0000000g"] {
+            closed.payload = Bytes::from_static(other.as_bytes());
+            assert_eq!(next_run(&closed), None, "what no session names is none: {other}");
+        }
         closed.topic = "other".into();
         assert!(!is_run_ended(&closed));
     }

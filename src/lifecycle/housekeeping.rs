@@ -1,6 +1,7 @@
 //! What a session does beside the engine: it ends runs when their time has come, and warns before the disk is full.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::session::Core;
 use crate::error::EventStoreError;
-use crate::limits::{HOUSEKEEPING_EVERY, ROTATION_RETRY_AFTER, SPACE_LOOK_EVERY};
+use crate::limits::{HOUSEKEEPING_EVERY, ROTATION_RETRY_AFTER, SEAL_TIMEOUT, SPACE_LOOK_EVERY};
 use crate::observe;
 
 /// The name of the thread.
@@ -55,10 +56,12 @@ impl Keeper {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let until = stop.clone();
         let body = move || {
-            core.options.writer.thread_hook.run(THREAD_NAME);
+            // The embedder's code may panic, and the engine still needs its runs changed.
+            let hook = core.options.writer.thread_hook.clone();
+            let _ = catch_unwind(AssertUnwindSafe(|| hook.run(THREAD_NAME)));
             let mut keeping = Keeping::new(core);
             while !stopped(&until, HOUSEKEEPING_EVERY) {
-                keeping.look();
+                let _ = catch_unwind(AssertUnwindSafe(|| keeping.look()));
             }
         };
         let thread = thread::Builder::new()
@@ -73,10 +76,16 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A callback of the embedder's that panicked has ended nothing but this thread.
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        // It may hang in a rotation, as the disk does, or be the very thread on which the session is ended.
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            if thread.thread().id() == thread::current().id() || begun.elapsed() > SEAL_TIMEOUT {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
+        let _ = thread.join();
     }
 }
 
@@ -119,11 +128,13 @@ impl Keeping {
         }
         self.space_looked = Some(Instant::now());
         let Ok(available) = self.core.space_available() else { return };
+        observe::space(available);
         let is_low = available < watch.threshold;
-        if is_low && !self.space_was_low {
+        let is_news = is_low && !self.space_was_low;
+        self.space_was_low = is_low;
+        if is_news {
             observe::low_space(available);
             (watch.callback)(LowSpace { base_dir: self.core.options.base_dir.clone(), available, threshold: watch.threshold });
         }
-        self.space_was_low = is_low;
     }
 }

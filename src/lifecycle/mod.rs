@@ -20,5 +20,5 @@ pub use restore::{RestorePlan, SnapshotOfRun};
 pub use rotation::RotationPolicy;
 pub use session::{RunSession, SnapshotAnchorer};
 pub use sweep::{
-    PlannedRecovery, RecoveredRun, RecoveryOutcome, RecoverySweep, SweepDepth, SweepProgress, UnreadableRun, recover_predecessors,
+    PlannedRecovery, RecoveredRun, RecoveryOutcome, RecoverySweep, Resume, SweepDepth, SweepProgress, UnreadableRun, recover_predecessors,
 };

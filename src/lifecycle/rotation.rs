@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::error::EventStoreError;
-use crate::limits::{ROTATION_AGE_MIN, ROTATION_LEN_MIN};
-use crate::model::{RunId, RunManifest, UnixNanos, build_run_id};
+use crate::limits::{ROTATION_AGE_MIN, ROTATION_LEN_MIN, ROTATION_TIME_SLACK};
+use crate::model::{RunManifest, UnixNanos, build_run_id};
 
 /// When a session goes on in another run by itself. By default it does not.
 ///
@@ -47,9 +47,17 @@ impl RotationPolicy {
     }
 }
 
-/// The run that goes on from `parent`, and begins at `start_ts_init`.
-pub(super) fn child_of(parent: &RunManifest, parent_run_id: RunId, start_ts_init: UnixNanos) -> RunManifest {
-    RunManifest { run_id: build_run_id(start_ts_init), parent_run_id: Some(parent_run_id), start_ts_init, ..parent.clone() }
+/// The run that goes on from `parent`, begun at `now`.
+///
+/// Its messages come into being before they are submitted, and the first ones before the run does: its `start_ts_init`,
+/// before which no entry's time lies, leaves them a minute.
+pub(super) fn child_of(parent: &RunManifest, now: UnixNanos) -> RunManifest {
+    let slack = u64::try_from(ROTATION_TIME_SLACK.as_nanos()).unwrap_or(u64::MAX);
+    let after_parent = parent.start_ts_init.as_u64().saturating_add(1);
+    let start_ts_init = UnixNanos::new(now.as_u64().saturating_sub(slack).max(after_parent));
+    // The name tells when it was, and sorts behind that of the run before, though the clock stood still.
+    let named = now.max(start_ts_init);
+    RunManifest { run_id: build_run_id(named), parent_run_id: Some(parent.run_id.clone()), start_ts_init, ..parent.clone() }
 }
 
 #[cfg(test)]
@@ -63,6 +71,17 @@ mod tests {
         let due = |len, seconds| policy.is_due(len, Duration::from_secs(seconds));
         assert_eq!([due((1 << 20) - 1, 59), due(1 << 20, 0), due(0, 60)], [false, true, true]);
         assert!(!RotationPolicy::default().is_due(u64::MAX, Duration::MAX));
+    }
+
+    #[test]
+    fn a_child_begins_behind_its_parent_and_leaves_its_first_messages_time() {
+        let minute = 60_000_000_000;
+        let parent = RunManifest { start_ts_init: UnixNanos::new(10 * minute), ..RunManifest::new("10-a", "trader-001") };
+        for (now, start) in [(20 * minute, 19 * minute), (10 * minute + 5, 10 * minute + 1), (3, 10 * minute + 1)] {
+            let child = child_of(&parent, UnixNanos::new(now));
+            assert_eq!((child.start_ts_init.as_u64(), child.parent_run_id.as_deref()), (start, Some("10-a")));
+            assert!(child.run_id.starts_with(&format!("{}-", now.max(start))), "{}", child.run_id);
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::boot::Options;
 use super::entries::{run_ended, run_started};
@@ -15,7 +15,7 @@ use crate::limits::SEAL_TIMEOUT;
 use crate::model::{RunId, RunManifest, SnapshotAnchor, UnixNanos, compute_snapshot_content_hash};
 use crate::observe;
 use crate::store::EventStore;
-use crate::writer::{EventStoreWriter, HaltReason, HaltSignal, NextRun, Rotated};
+use crate::writer::{EventStoreWriter, HaltCallback, HaltReason, HaltSignal, NextRun, Rotated};
 
 /// Notes where a snapshot is kept and what it covers: given where, and the snapshot's bytes.
 pub type SnapshotAnchorer = Arc<dyn Fn(&str, &[u8]) -> Result<SnapshotAnchor, EventStoreError> + Send + Sync>;
@@ -25,6 +25,8 @@ pub type SnapshotAnchorer = Arc<dyn Fn(&str, &[u8]) -> Result<SnapshotAnchor, Ev
 struct Current {
     manifest: RunManifest,
     begun: Instant,
+    /// The next run, of which an attempt to prepare it failed: the next attempt is at the same one.
+    next: Option<RunManifest>,
     last_rotation_error: Option<EventStoreError>,
 }
 
@@ -64,13 +66,21 @@ impl Core {
     }
 
     fn rotate_alone(&self) -> Result<Rotated, EventStoreError> {
-        let parent = lock(&self.current).manifest.clone();
+        let (parent, next) = {
+            let mut current = lock(&self.current);
+            (current.manifest.clone(), current.next.take())
+        };
         let now = self.now();
-        let manifest = child_of(&parent, parent.run_id.clone(), now);
+        let manifest = next.unwrap_or_else(|| child_of(&parent, now));
         let ended = run_ended(Some(&manifest.run_id), now);
         let run_started = run_started(&manifest.registered_components, now)?;
         let next = NextRun { store: Box::new(self.options.new_store()?), manifest: manifest.clone(), run_started };
-        let rotated = self.writer.rotate(&ended, next)?;
+        let rotated = self.writer.rotate(&ended, next);
+        if rotated.is_err() {
+            lock(&self.current).next = Some(manifest);
+            return rotated;
+        }
+        let rotated = rotated?;
         let mut current = lock(&self.current);
         current.manifest = manifest;
         current.begun = Instant::now();
@@ -96,10 +106,20 @@ impl RunSession {
         let halt = HaltSignal::new();
         let started = run_started(&manifest.registered_components, manifest.start_ts_init)?;
         let (clock, config) = (options.clock.clone(), options.writer.clone());
-        let writer = EventStoreWriter::spawn(Box::new(store), clock, halt.callback(), config)?;
+        let (signal, on_halt) = (halt.callback(), options.on_halt.clone());
+        let callback: HaltCallback = Arc::new(move |reason| {
+            signal(reason.clone());
+            if let Some(on_halt) = &on_halt {
+                on_halt(reason);
+            }
+        });
+        let writer = EventStoreWriter::spawn(Box::new(store), clock, callback, config)?;
         writer.submit(started)?;
         // A store that syncs later is not waited for, but told.
         writer.flush(options.run_started_timeout).map_err(|error| {
+            if writer.halt_reason().is_none() {
+                writer.detach();
+            }
             let what = format!("the first entry of the run {} is not durable: {error}", manifest.run_id);
             match error {
                 EventStoreError::Disk(_) => EventStoreError::Disk(what),
@@ -108,7 +128,7 @@ impl RunSession {
         })?;
         observe::run_began(&manifest.run_id);
         let keeps = options.rotation.is_set() || options.space.is_some();
-        let current = Mutex::new(Current { manifest, begun: Instant::now(), last_rotation_error: None });
+        let current = Mutex::new(Current { manifest, begun: Instant::now(), next: None, last_rotation_error: None });
         let core = Arc::new(Core { options, halt, writer: Arc::new(writer), current, rotating: Mutex::new(()) });
         let keeper = if keeps { Some(Keeper::start(core.clone())?) } else { None };
         Ok(Self { core, keeper, closed: false })
@@ -207,7 +227,16 @@ impl RunSession {
         self.closed = true;
         // The run is not changed any more while it is ended.
         self.keeper = None;
-        let _one = lock(&self.core.rotating);
+        let begun = Instant::now();
+        let _one = loop {
+            match self.core.rotating.try_lock() {
+                Ok(one) => break Some(one),
+                Err(TryLockError::Poisoned(one)) => break Some(one.into_inner()),
+                // A rotation that hangs is not waited for any longer; the end stands behind it then.
+                Err(TryLockError::WouldBlock) if begun.elapsed() > SEAL_TIMEOUT => break None,
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            }
+        };
         self.core.writer.shutdown(&run_ended(None, self.core.now()), SEAL_TIMEOUT)
     }
 }

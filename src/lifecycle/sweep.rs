@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::entries::{is_run_ended, next_run};
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
-use crate::model::{RunId, RunManifest, RunStatus};
+use crate::model::{EventStoreEntry, RunId, RunManifest, RunStatus, UnixNanos};
 use crate::observe;
 use crate::store::{Depth, EventStore, RecoveryReport, RunListing, SegmentBackend};
 
@@ -45,14 +45,34 @@ pub struct UnreadableRun {
 pub struct RecoveryOutcome {
     /// The runs that were sealed, by `start_ts_init`.
     pub recovered: Vec<RecoveredRun>,
-    /// The run from which a new one goes on: the last that was sealed as `CrashedRecovered`.
-    ///
-    /// Where none was: the newest run, if its session ended it to go on in another one and came no further.
+    /// The last run that this sweep sealed as `CrashedRecovered`. A later sweep does not name it again; `resume` does.
     pub parent_run_id: Option<RunId>,
+    /// Where an engine goes on, by the newest run and whatever sweep sealed it.
+    pub resume: Resume,
+    /// When the newest run began, as far as runs can be read: a new one begins behind it, whatever the clock says.
+    pub newest_start_ts_init: Option<UnixNanos>,
     /// The runs that another process is writing. They are left alone.
     pub live: Vec<RunId>,
     /// The runs that could not be read or sealed. They stop neither the sweep nor the boot.
     pub unreadable: Vec<UnreadableRun>,
+}
+
+/// Where an engine goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// Nowhere: there is no run, or the newest was ended.
+    #[default]
+    Anew,
+    /// From this run: it broke off and is sealed, or it was ended to go on in another one that never began; and no run
+    /// went on from it yet.
+    From(RunId),
+    /// Nobody can say: the newest run is of no use to go on from, and what was before it is not where the engine was.
+    Unsafe {
+        /// The run.
+        run_id: RunId,
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 /// What a sweep would do with a run.
@@ -195,9 +215,8 @@ impl<'a> RecoverySweep<'a> {
                 Err(error) => outcome.unreadable.push(UnreadableRun { run_id: listing.run_id.clone(), error }),
             }
         }
-        if outcome.parent_run_id.is_none() {
-            outcome.parent_run_id = self.broken_off(&listings);
-        }
+        outcome.resume = self.resume(&outcome)?;
+        outcome.newest_start_ts_init = listings.iter().filter_map(|listing| Some(listing.manifest.as_ref().ok()?.start_ts_init)).max();
         Ok(outcome)
     }
 
@@ -205,17 +224,35 @@ impl<'a> RecoverySweep<'a> {
         self.store()?.runs_of(&self.instance_id)
     }
 
-    /// The newest run, if its session ended it to go on in another one that never began: nothing is lost, and nothing
-    /// was closed, so that a new run goes on from it. What cannot be read is told when the run is.
-    fn broken_off(&self, listings: &[RunListing]) -> Option<RunId> {
-        let newest = listings.iter().rfind(|listing| listing.manifest.is_ok()).filter(|newest| !newest.live)?;
-        let store = self.store().ok()?.into_read_only(&newest.path).ok()?;
-        if store.manifest().ok()?.status != RunStatus::Ended {
-            return None;
+    /// What the newest run says. It is the newest by when it began; of one that cannot be read that is not known, so that
+    /// any such run might be.
+    fn resume(&self, outcome: &RecoveryOutcome) -> Result<Resume, EventStoreError> {
+        let not_safe = |run_id: &RunId, reason: String| Ok(Resume::Unsafe { run_id: run_id.clone(), reason });
+        if let Some(UnreadableRun { run_id, error }) = outcome.unreadable.first() {
+            return not_safe(run_id, format!("it could not be sealed or read: {error}"));
         }
-        let last = store.scan_seq(store.high_watermark().ok()?).ok()??;
-        let next = next_run(&last)?;
-        listings.iter().all(|listing| listing.run_id != next).then(|| newest.run_id.clone())
+        if let Some(run_id) = outcome.live.first() {
+            return not_safe(run_id, "another process, or another session of this one, is writing it".to_owned());
+        }
+        let listings = self.listings()?;
+        let Some(newest) = listings.iter().rfind(|listing| listing.manifest.is_ok()) else { return Ok(Resume::Anew) };
+        let status = newest.manifest.as_ref().map_or(RunStatus::Running, |manifest| manifest.status);
+        match status {
+            RunStatus::CrashedRecovered => Ok(Resume::From(newest.run_id.clone())),
+            RunStatus::Quarantined => not_safe(&newest.run_id, "acknowledged data in it is damaged; verify it, and decide".to_owned()),
+            RunStatus::Running => not_safe(&newest.run_id, "it is running".to_owned()),
+            RunStatus::Ended => {
+                let next = self.last_entry(&newest.path).as_ref().and_then(next_run);
+                let broke_off = next.is_some_and(|next| listings.iter().all(|listing| listing.run_id != next));
+                Ok(if broke_off { Resume::From(newest.run_id.clone()) } else { Resume::Anew })
+            }
+        }
+    }
+
+    /// The last entry of a sealed run. What cannot be read is told when the run is read.
+    fn last_entry(&self, folder: &Path) -> Option<EventStoreEntry> {
+        let store = self.store().ok()?.into_read_only(folder).ok()?;
+        store.scan_seq(store.high_watermark().ok()?).ok()?
     }
 
     /// A seal that was cut off at its very end is brought to it, so that no loss of power takes it back.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 /// Called first on each thread that the log starts, with the thread's name: to pin it, to rename it, to set its
 /// priority, to register it with a profiler.
 ///
-/// A hook that panics ends its thread like any other panic there: the store or the writer stops.
+/// The threads are `tapelog-writer`, of a store `tapelog-prepare` and `tapelog-witness`, which each run has anew, and of a session
+/// `tapelog-keeper`. A hook that panics stops the writer or the store; on the keeper it is caught.
 #[derive(Clone, Default)]
 pub struct ThreadHook(Option<Arc<Body>>);
 

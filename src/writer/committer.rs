@@ -96,6 +96,10 @@ impl Committer {
                         return Err(failure.reason);
                     }
                     done = Some(item.batch);
+                    if self.shared.progress.ended().is_some() {
+                        // A message stalled meanwhile, and whoever submitted it halted the writer: nothing more is done.
+                        return Ok(());
+                    }
                     if let Some(request) = request
                         && self.answer(request)?
                     {
@@ -181,7 +185,12 @@ impl Committer {
     fn settle<T>(&self, done: Result<T, Failure>, keep: impl FnOnce(Result<T, EventStoreError>)) -> Result<bool, HaltReason> {
         match done {
             Ok(value) => {
-                keep(Ok(value));
+                // Nothing is acknowledged behind a halt, wherever that came from.
+                let answer = match self.shared.progress.ended() {
+                    Some(End::Halted(reason)) => Err(reason.to_error()),
+                    Some(End::Closed) | None => Ok(value),
+                };
+                keep(answer);
                 Ok(false)
             }
             Err(Failure { reason, error }) => {

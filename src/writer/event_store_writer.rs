@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::committer;
@@ -15,7 +16,7 @@ use super::reply::{NoReply, Reply, promise};
 use super::request::{NextRun, Request, Rotated};
 use super::shared::Shared;
 use super::submit_error::{SubmitError, TrySubmitError, WaitError};
-use super::sync::{Mutex, lock, thread};
+use super::sync::{AtomicBool, Mutex, lock, thread};
 use crate::error::EventStoreError;
 use crate::limits::WRITER_BATCH_LEN_MIN;
 use crate::model::{Clock, Draft, DraftRef, EntryDraft, RunId, SnapshotAnchor};
@@ -30,7 +31,8 @@ use crate::store::{EventStore, rules};
 /// any more. The run is left `Running` then, and recovered at the next boot.
 ///
 /// Dropped without [`close`](Self::close) it writes what was submitted and leaves the run `Running`; it waits for that,
-/// unless it halted because of a stall: then its thread may wait for the disk for ever.
+/// unless it halted because of a stall, or an earlier [`shutdown`](Self::shutdown) was not done in time: then its thread may
+/// wait for the disk for ever.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -52,6 +54,8 @@ use crate::store::{EventStore, rules};
 pub struct EventStoreWriter {
     shared: Arc<Shared>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
+    /// Its thread did not come to an end in time, and is not waited for.
+    is_detached: AtomicBool,
 }
 
 impl EventStoreWriter {
@@ -73,7 +77,7 @@ impl EventStoreWriter {
         let run_id = backend.manifest()?.run_id;
         let shared = Arc::new(Shared {
             clock,
-            intake: Intake::new(&config, high_watermark),
+            intake: Intake::new(&config, &run_id, high_watermark),
             progress: Progress::new(run_id, high_watermark),
             figures: Figures::default(),
             halt_callback: halt,
@@ -85,7 +89,7 @@ impl EventStoreWriter {
             .name(committer::THREAD_NAME.to_owned())
             .spawn(move || committer::run(backend, for_thread))
             .map_err(|error| EventStoreError::Backend(format!("cannot start the writer thread: {error}")))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), is_detached: AtomicBool::new(false) })
     }
 
     /// Takes a message in. It waits while there is no room, see [`WriterConfig::halt_threshold`].
@@ -94,7 +98,7 @@ impl EventStoreWriter {
     /// See [`SubmitError`].
     #[expect(clippy::needless_pass_by_value, reason = "the engine gives the message away; it is dropped on its own thread")]
     pub fn submit(&self, draft: EntryDraft) -> Result<(), SubmitError> {
-        self.place(&draft).map(|_| ())
+        self.place(&draft, |_| ()).map(|_| ())
     }
 
     /// As [`submit`](Self::submit), of a message that is lent: nothing is allocated and nothing is interned.
@@ -102,7 +106,7 @@ impl EventStoreWriter {
     /// # Errors
     /// See [`SubmitError`].
     pub fn submit_ref(&self, draft: &DraftRef<'_>) -> Result<(), SubmitError> {
-        self.place(draft).map(|_| ())
+        self.place(draft, |_| ()).map(|_| ())
     }
 
     /// Takes a message in if there is room now, and gives it back otherwise.
@@ -112,7 +116,7 @@ impl EventStoreWriter {
     #[expect(clippy::result_large_err, reason = "the error is the message that comes back")]
     pub fn try_submit(&self, draft: EntryDraft) -> Result<(), TrySubmitError<EntryDraft>> {
         match self.try_place(&draft) {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(TrySubmitError::Full(())) => Err(TrySubmitError::Full(draft)),
             Err(TrySubmitError::Closed(())) => Err(TrySubmitError::Closed(draft)),
             Err(TrySubmitError::Limit { draft: (), error }) => Err(TrySubmitError::Limit { draft, error }),
@@ -124,7 +128,7 @@ impl EventStoreWriter {
     /// # Errors
     /// See [`TrySubmitError`].
     pub fn try_submit_ref(&self, draft: &DraftRef<'_>) -> Result<(), TrySubmitError<()>> {
-        self.try_place(draft).map(|_| ())
+        self.try_place(draft)
     }
 
     /// As [`submit`](Self::submit), and answers with what the entry can be waited for with.
@@ -133,7 +137,7 @@ impl EventStoreWriter {
     /// See [`SubmitError`].
     #[expect(clippy::needless_pass_by_value, reason = "as for `submit`")]
     pub fn submit_tracked(&self, draft: EntryDraft) -> Result<Receipt, SubmitError> {
-        self.place(&draft).map(|place| self.receipt(place))
+        self.place(&draft, Arc::clone).map(|(place, run_id)| self.receipt(place, run_id))
     }
 
     /// As [`submit_tracked`](Self::submit_tracked), of a message that is lent.
@@ -141,7 +145,7 @@ impl EventStoreWriter {
     /// # Errors
     /// See [`SubmitError`].
     pub fn submit_tracked_ref(&self, draft: &DraftRef<'_>) -> Result<Receipt, SubmitError> {
-        self.place(draft).map(|place| self.receipt(place))
+        self.place(draft, Arc::clone).map(|(place, run_id)| self.receipt(place, run_id))
     }
 
     /// Takes a message in, waits until it is durable, and answers its number.
@@ -152,20 +156,20 @@ impl EventStoreWriter {
         Ok(self.submit_tracked(draft)?.wait()?)
     }
 
-    fn receipt(&self, place: Place) -> Receipt {
-        Receipt::new(self.shared.clone(), place.ticket, place.seq)
+    fn receipt(&self, place: Place, run_id: Arc<str>) -> Receipt {
+        Receipt::new(self.shared.clone(), place.ticket, place.seq, run_id)
     }
 
     #[inline]
-    fn place(&self, draft: &impl Draft) -> Result<Place, SubmitError> {
+    fn place<T>(&self, draft: &impl Draft, and: impl FnOnce(&Arc<str>) -> T) -> Result<(Place, T), SubmitError> {
         rules::check_draft(draft).map_err(SubmitError::Limit)?;
-        let admitted = self.shared.intake.admit(draft, &*self.shared.clock, Patience::AsConfigured);
+        let admitted = self.shared.intake.admit(draft, &*self.shared.clock, Patience::AsConfigured, and);
         admitted.map_err(|refusal| self.refused(refusal))
     }
 
-    fn try_place(&self, draft: &impl Draft) -> Result<Place, TrySubmitError<()>> {
+    fn try_place(&self, draft: &impl Draft) -> Result<(), TrySubmitError<()>> {
         rules::check_draft(draft).map_err(|error| TrySubmitError::Limit { draft: (), error })?;
-        self.shared.intake.admit(draft, &*self.shared.clock, Patience::None).map_err(|refusal| match refusal {
+        self.shared.intake.admit(draft, &*self.shared.clock, Patience::None, |_| ()).map(|_| ()).map_err(|refusal| match refusal {
             Refusal::Closed => TrySubmitError::Closed(()),
             Refusal::Full | Refusal::Stalled(_) => TrySubmitError::Full(()),
         })
@@ -190,7 +194,8 @@ impl EventStoreWriter {
         self.shared.progress.high_watermark()
     }
 
-    /// The run that is written.
+    /// The run that is written. While the runs are changed, messages are taken in for the next one already: of which run
+    /// an entry is, its [`Receipt`] knows.
     #[must_use]
     pub fn run_id(&self) -> RunId {
         self.shared.progress.run().0
@@ -259,7 +264,8 @@ impl EventStoreWriter {
     /// Notes that a snapshot covers everything that was submitted before the call: that is made durable first. The
     /// anchor is durable when this returns.
     ///
-    /// It waits as long as a message waits for room, and what happens then is the same, see [`WriterConfig::on_stall`].
+    /// It waits as long as entries become durable before it. Where none does for as long as a message may wait for room, what
+    /// happens is the same as to that, see [`WriterConfig::on_stall`].
     ///
     /// # Errors
     /// `LimitExceeded` for a text that is too long, which stops nothing; `Backend` where it took too long; `Closed`; the
@@ -276,17 +282,23 @@ impl EventStoreWriter {
         self.request(Request::Anchor { blob_ref, content_hash, promise }, None, &After::More)?;
         let threshold = self.shared.config.halt_threshold;
         let patience = (self.shared.config.on_stall != OnStall::Block).then_some(threshold);
-        match reply.wait(patience) {
-            Ok(answer) => answer,
-            Err(NoReply::Gone) => Err(self.shared.ended_error()),
-            Err(NoReply::TimedOut) => {
+        let mut durable = self.shared.progress.durable();
+        loop {
+            match reply.wait(patience) {
+                Ok(answer) => return answer,
+                Err(NoReply::Gone) => return Err(self.shared.ended_error()),
+                Err(NoReply::TimedOut) => {}
+            }
+            // However much stands before it, a store that gets on has not stalled.
+            let before = std::mem::replace(&mut durable, self.shared.progress.durable());
+            if durable == before && !self.shared.intake.is_rotating() {
                 let stalled_for = begun.elapsed();
                 if self.shared.config.on_stall == OnStall::Halt {
                     self.shared.halt(HaltReason::BackpressureStall { stalled_for, threshold });
                 }
-                Err(EventStoreError::Backend(format!(
-                    "the snapshot anchor waited {stalled_for:?} to become durable, and {threshold:?} are allowed"
-                )))
+                return Err(EventStoreError::Backend(format!(
+                    "the snapshot anchor waited {stalled_for:?}, and for {threshold:?} nothing became durable"
+                )));
             }
         }
     }
@@ -310,12 +322,13 @@ impl EventStoreWriter {
         }
         store.prepare_run(&manifest)?;
         let (promise, reply) = promise();
+        let run_id = manifest.run_id.clone();
         let request = Request::Rotate { next: Box::new((store, manifest)), promise };
-        let first = self.request(request, Some(run_ended), &After::NextRun(&run_started))?;
+        let first = self.request(request, Some(run_ended), &After::NextRun(&run_id, &run_started))?;
         let rotated = self.reply(&reply, None, "rotate")?;
         if self.shared.progress.poll(first).is_none() {
             // A store that syncs later is not waited for, but told.
-            self.sync(None)?;
+            let _ = self.sync(None);
         }
         self.shared.progress.wait(first, None)?;
         Ok(rotated)
@@ -337,16 +350,24 @@ impl EventStoreWriter {
     /// Those of `shutdown`.
     #[expect(clippy::needless_pass_by_value, reason = "as for `submit`")]
     pub fn close(self, run_ended: EntryDraft) -> Result<u64, EventStoreError> {
-        let sealed = self.seal(&run_ended, None);
-        self.join();
-        sealed
+        // Dropped afterwards, it is closed and joined, also where its end was refused.
+        self.seal(&run_ended, None)
     }
 
     fn seal(&self, run_ended: &EntryDraft, timeout: Option<Duration>) -> Result<u64, EventStoreError> {
         rules::check_draft(run_ended)?;
         let (promise, reply) = promise();
         self.request(Request::Seal { promise }, Some(run_ended), &After::End)?;
-        self.reply(&reply, timeout, "shut down")
+        let sealed = self.reply(&reply, timeout, "shut down");
+        if sealed.is_err() && self.shared.progress.ended().is_none() {
+            self.detach();
+        }
+        sealed
+    }
+
+    /// Its thread is not waited for any more: it may hang.
+    pub(crate) fn detach(&self) {
+        self.is_detached.store(true, Ordering::Relaxed);
     }
 
     fn request(&self, request: Request, last: Option<&EntryDraft>, after: &After<'_>) -> Result<u64, EventStoreError> {
@@ -371,7 +392,8 @@ impl EventStoreWriter {
 
     fn join(&self) {
         let thread = lock(&self.thread).take();
-        if let Some(thread) = thread {
+        // Dropped in a callback on its own thread it cannot be waited for.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
             let _ = thread.join();
         }
     }
@@ -381,7 +403,7 @@ impl Drop for EventStoreWriter {
     fn drop(&mut self) {
         self.shared.intake.close();
         let stalled = matches!(self.shared.progress.ended(), Some(End::Halted(HaltReason::BackpressureStall { .. })));
-        if !stalled {
+        if !stalled && !self.is_detached.load(Ordering::Relaxed) {
             self.join();
         }
     }

@@ -58,6 +58,8 @@ impl fmt::Display for HaltReason {
     }
 }
 
+impl std::error::Error for HaltReason {}
+
 /// Called once, with the first reason for which a writer stops.
 ///
 /// It is called on the writer thread, or, where a message waited too long, on the thread that submitted it. Nothing is

@@ -5,13 +5,14 @@
 //! at rest nothing is allocated.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::config::{OnStall, WaitStrategy, WriterConfig};
 use super::request::Request;
 use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard, lock, thread, wait, wait_timeout};
-use crate::limits::WRITER_REQUESTS_MAX;
+use crate::limits::{ROTATION_STALL_MAX, WRITER_REQUESTS_MAX};
 use crate::model::{Clock, Draft, EntryDraft, UnixNanos};
 use crate::store::EncodedBatch;
 
@@ -45,8 +46,8 @@ pub(super) enum Patience {
 pub(super) enum After<'a> {
     /// More messages of this run.
     More,
-    /// Messages of another run, of which this is the first.
-    NextRun(&'a EntryDraft),
+    /// Messages of another run, by its id, of which this is the first.
+    NextRun(&'a str, &'a EntryDraft),
     /// Nothing.
     End,
 }
@@ -91,9 +92,13 @@ struct State {
     last_publish: UnixNanos,
     closed: bool,
     /// The run is being changed: whoever waits for room waits for that, which is no stall.
-    rotating: bool,
+    rotating: Option<Instant>,
+    /// The run that takes messages in.
+    run_id: Arc<str>,
     writer: Sleep,
-    blocked: usize,
+    /// Those who wait for room, by number, the first first: nobody overtakes, so that a large message finds room too.
+    waiters: VecDeque<u64>,
+    next_waiter: u64,
     stalls: u64,
 }
 
@@ -144,7 +149,7 @@ impl Limits {
 
 impl Intake {
     /// For a run whose last entry is `high_watermark`.
-    pub(super) fn new(config: &WriterConfig, high_watermark: u64) -> Self {
+    pub(super) fn new(config: &WriterConfig, run_id: &str, high_watermark: u64) -> Self {
         let limits = Limits {
             entries: config.channel_capacity,
             len: config.channel_len_max,
@@ -168,27 +173,38 @@ impl Intake {
             next_ticket: high_watermark.saturating_add(1),
             last_publish: UnixNanos::default(),
             closed: false,
-            rotating: false,
+            rotating: None,
+            run_id: run_id.into(),
             writer: Sleep::Awake,
-            blocked: 0,
+            waiters: VecDeque::with_capacity(64),
+            next_waiter: 0,
             stalls: 0,
         };
         Self { state: Mutex::new(state), filled: Condvar::new(), room: Condvar::new(), any: AtomicBool::new(false), limits }
     }
 
-    /// Takes a message in that is within the limits.
-    pub(super) fn admit(&self, draft: &impl Draft, clock: &dyn Clock, patience: Patience) -> Result<Place, Refusal> {
+    /// Takes a message in that is within the limits. What `and` makes of its run comes back with its place.
+    pub(super) fn admit<T>(
+        &self,
+        draft: &impl Draft,
+        clock: &dyn Clock,
+        patience: Patience,
+        and: impl FnOnce(&Arc<str>) -> T,
+    ) -> Result<(Place, T), Refusal> {
         let len = EncodedBatch::len_of(draft);
         let mut state = lock(&self.state);
-        if !state.closed && !state.has_room(self.limits, len) {
+        if !state.closed && !(state.waiters.is_empty() && state.has_room(self.limits, len)) {
             state = self.wait_for_room(state, len, patience)?;
         }
         if state.closed {
             return Err(Refusal::Closed);
         }
-        let place = state.take_in(self.limits, draft, len, clock);
+        // The clock before anything changes: it is the embedder's code, and may panic.
+        let now = clock.now();
+        let place = state.take_in(self.limits, draft, len, now);
+        let made = and(&state.run_id);
         self.wake_writer(state);
-        Ok(place)
+        Ok((place, made))
     }
 
     /// Waits until there is room, or the writer is closed.
@@ -198,8 +214,17 @@ impl Intake {
             return Err(Refusal::Full);
         }
         let mut begun = Instant::now();
-        while !state.closed && !state.has_room(self.limits, len) {
-            state.blocked += 1;
+        let me = state.next_waiter;
+        state.next_waiter += 1;
+        state.waiters.push_back(me);
+        let may_go = |state: &State| state.closed || state.waiters.front() == Some(&me) && state.has_room(self.limits, len);
+        let mut outcome = Ok(());
+        while !may_go(&state) {
+            if state.writer == Sleep::ForFull {
+                // What waits for a batch to fill waits in vain while there is no room.
+                state.writer = Sleep::Awake;
+                self.filled.notify_one();
+            }
             let mut timed_out = false;
             if self.limits.on_stall == OnStall::Block {
                 state = wait(&self.room, state);
@@ -207,14 +232,24 @@ impl Intake {
                 let left = self.limits.threshold.saturating_sub(begun.elapsed());
                 (state, timed_out) = wait_timeout(&self.room, state, left);
             }
-            state.blocked -= 1;
-            if state.rotating {
+            if state.is_rotating() {
                 begun = Instant::now();
-            } else if timed_out && !state.closed && !state.has_room(self.limits, len) {
-                return Err(Refusal::Stalled(begun.elapsed()));
+            } else if timed_out && !may_go(&state) {
+                outcome = Err(Refusal::Stalled(begun.elapsed()));
+                break;
             }
         }
-        Ok(state)
+        state.waiters.retain(|waiter| *waiter != me);
+        if !state.waiters.is_empty() {
+            // The next one looks whether there is room for him too.
+            self.room.notify_all();
+        }
+        outcome.map(|()| state)
+    }
+
+    /// Whether the runs are being changed, and not for too long.
+    pub(super) fn is_rotating(&self) -> bool {
+        lock(&self.state).is_rotating()
     }
 
     /// Puts a request behind everything that was taken in, and `last` before it. Answers the ticket of the last entry
@@ -230,11 +265,13 @@ impl Intake {
         if state.closed {
             return Err(Refusal::Closed);
         }
-        if state.requests >= WRITER_REQUESTS_MAX || (state.rotating && matches!(after, After::NextRun(_))) {
+        let is_end = matches!(after, After::End);
+        if state.requests >= WRITER_REQUESTS_MAX && !is_end || (state.rotating.is_some() && matches!(after, After::NextRun(..))) {
             return Err(Refusal::Full);
         }
+        let now = clock.now();
         if let Some(last) = last {
-            state.take_in(self.limits, last, EncodedBatch::len_of(last), clock);
+            state.take_in(self.limits, last, EncodedBatch::len_of(last), now);
         }
         if state.queue.back().is_none_or(|item| item.request.is_some()) {
             state.begin_item(self.limits);
@@ -247,10 +284,11 @@ impl Intake {
         state.requests += 1;
         match after {
             After::More => {}
-            After::NextRun(first) => {
-                state.rotating = true;
+            After::NextRun(run_id, first) => {
+                state.rotating = Some(Instant::now());
+                state.run_id = (*run_id).into();
                 state.next_seq = 1;
-                state.take_in(self.limits, *first, EncodedBatch::len_of(*first), clock);
+                state.take_in(self.limits, *first, EncodedBatch::len_of(*first), now);
             }
             After::End => state.closed = true,
         }
@@ -284,8 +322,8 @@ impl Intake {
     /// The run was changed.
     pub(super) fn rotated(&self) {
         let mut state = lock(&self.state);
-        state.rotating = false;
-        if state.blocked > 0 {
+        state.rotating = None;
+        if !state.waiters.is_empty() {
             self.room.notify_all();
         }
     }
@@ -343,7 +381,13 @@ impl Intake {
             };
             let (sleep, timeout) = match now_due {
                 Some(Duration::ZERO) => return self.pop(state),
-                Some(left) => (Sleep::ForFull, Some(left)),
+                Some(left) => {
+                    let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                    if patience.is_some_and(|patience| patience.is_zero()) {
+                        return Taken::Nothing;
+                    }
+                    (Sleep::ForFull, Some(patience.map_or(left, |patience| patience.min(left))))
+                }
                 None if state.closed => return Taken::End,
                 None => {
                     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -368,10 +412,7 @@ impl Intake {
                 Some(timeout) => wait_timeout(&self.filled, state, timeout),
             };
             state.writer = Sleep::Awake;
-            if timed_out && sleep == Sleep::ForFull {
-                return self.pop(state);
-            }
-            if timed_out && state.queue.is_empty() && !state.closed {
+            if timed_out && sleep == Sleep::ForAny && state.queue.is_empty() && !state.closed {
                 return Taken::Nothing;
             }
         }
@@ -409,7 +450,7 @@ impl Intake {
         state.entries = state.entries.saturating_sub(item.batch.entry_count());
         state.len = state.len.saturating_sub(len_of_entries(&item.batch));
         state.requests = state.requests.saturating_sub(usize::from(item.request.is_some()));
-        let wake = state.blocked > 0;
+        let wake = !state.waiters.is_empty();
         drop(state);
         if wake {
             self.room.notify_all();
@@ -431,7 +472,12 @@ impl State {
     /// Whether the first batch waits for nothing: it is full, it has a request behind it, or more stand behind it.
     fn is_due(&self, limits: Limits) -> bool {
         self.queue.len() > 1
+            || !self.waiters.is_empty()
             || self.queue.front().is_some_and(|item| item.request.is_some() || limits.is_full(&item.batch, FRAME_LEN_LEAST))
+    }
+
+    fn is_rotating(&self) -> bool {
+        self.rotating.is_some_and(|since| since.elapsed() < ROTATION_STALL_MAX)
     }
 
     fn begin_item(&mut self, limits: Limits) {
@@ -440,9 +486,8 @@ impl State {
         self.queue.push_back(Item { batch, last_ticket: self.next_ticket - 1, request: None, begun });
     }
 
-    fn take_in(&mut self, limits: Limits, draft: &impl Draft, len: u64, clock: &dyn Clock) -> Place {
-        // The clock first: it is the embedder's code, and may panic.
-        let ts_publish = clock.now().max(self.last_publish);
+    fn take_in(&mut self, limits: Limits, draft: &impl Draft, len: u64, now: UnixNanos) -> Place {
+        let ts_publish = now.max(self.last_publish);
         let takes = |item: &Item| item.request.is_none() && (item.batch.is_empty() || !limits.is_full(&item.batch, len));
         if !self.queue.back().is_some_and(takes) {
             self.begin_item(limits);

@@ -5,6 +5,7 @@
 //! was not acknowledged by then never is.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -88,7 +89,10 @@ impl Progress {
         if sleepers > 0 {
             self.moved.notify_all();
         }
-        wakers.into_values().for_each(Waker::wake);
+        for waker in wakers.into_values() {
+            // One that panics keeps nobody else from being woken.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     /// The last durable entry of the run that is written, and the run.

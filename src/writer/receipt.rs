@@ -20,18 +20,25 @@ pub struct Receipt {
     shared: Arc<Shared>,
     ticket: u64,
     seq: u64,
+    run_id: Arc<str>,
     waker: Option<WakerKey>,
 }
 
 impl Receipt {
-    pub(super) fn new(shared: Arc<Shared>, ticket: u64, seq: u64) -> Self {
-        Self { shared, ticket, seq, waker: None }
+    pub(super) fn new(shared: Arc<Shared>, ticket: u64, seq: u64, run_id: Arc<str>) -> Self {
+        Self { shared, ticket, seq, run_id, waker: None }
     }
 
     /// The entry's number in its run.
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// The entry's run: across a rotation its number alone does not name it.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
     }
 
     /// Whether the entry is durable, or why it will not be; none while that is open.
@@ -62,7 +69,7 @@ impl Future for Receipt {
     type Output = Result<u64, WaitError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { shared, ticket, seq, waker } = self.get_mut();
+        let Self { shared, ticket, seq, waker, .. } = self.get_mut();
         match shared.progress.poll_or_leave(*ticket, waker, context.waker()) {
             Some(settled) => Poll::Ready(settled.map(|()| *seq)),
             None => Poll::Pending,
@@ -80,6 +87,11 @@ impl Drop for Receipt {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Receipt").field("seq", &self.seq).field("durable", &self.poll_durable()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Receipt")
+            .field("run_id", &self.run_id)
+            .field("seq", &self.seq)
+            .field("durable", &self.poll_durable())
+            .finish_non_exhaustive()
     }
 }

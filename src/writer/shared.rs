@@ -29,9 +29,10 @@ impl Shared {
         if !self.progress.end(End::Halted(reason.clone())) {
             return;
         }
-        drop(self.intake.abandon());
-        observe::halted(&reason);
-        // Whatever the embedder's code does, the writer's threads go on to their end.
+        // Whatever the embedder's code does, in a store that is given up, in an observer or in the callback, the next of these
+        // is done, and the writer's threads go on to their end.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.intake.abandon())));
+        let _ = catch_unwind(AssertUnwindSafe(|| observe::halted(&reason)));
         let _ = catch_unwind(AssertUnwindSafe(|| (self.halt_callback)(reason)));
     }
 

@@ -99,6 +99,16 @@ impl From<WaitError> for EventStoreError {
     }
 }
 
+impl<T> From<TrySubmitError<T>> for EventStoreError {
+    fn from(error: TrySubmitError<T>) -> Self {
+        match error {
+            TrySubmitError::Closed(_) => Self::Closed,
+            TrySubmitError::Limit { error, .. } => error,
+            TrySubmitError::Full(_) => Self::Backend("there is no room for the message now".to_owned()),
+        }
+    }
+}
+
 impl From<SubmitError> for EventStoreError {
     fn from(error: SubmitError) -> Self {
         match error {

@@ -98,3 +98,34 @@ fn a_message_that_waits_for_room_when_the_writer_closes_is_refused() {
         assert_eq!(closes.join().unwrap(), Ok(4));
     });
 }
+
+#[test]
+fn an_end_that_is_refused_ends_nothing_and_hangs_nobody() {
+    let (script, halts) = (Script::default(), Halts::default());
+    let writer = writer(&script, &halts);
+    writer.submit(draft(1)).unwrap();
+    let too_large = tapelog::EntryDraft { payload: vec![0; tapelog::limits::PAYLOAD_LEN_MAX + 1].into(), ..run_ended() };
+    assert!(matches!(writer.close(too_large), Err(EventStoreError::LimitExceeded { .. })));
+    assert_eq!((script.status(), script.entries().len(), script.is_dropped()), (RunStatus::Running, 1, true));
+}
+
+#[test]
+fn the_end_stands_behind_however_many_requests_wait() {
+    let (script, halts) = (Script::default(), Halts::default());
+    let writer = writer(&script, &halts);
+    script.close_gate();
+    writer.submit(draft(1)).unwrap();
+    script.wait_until_at_gate();
+    let mut refused = 0;
+    for _ in 0..tapelog::limits::WRITER_REQUESTS_MAX + 5 {
+        refused += usize::from(writer.flush(Duration::ZERO).is_err_and(|error| error.to_string().contains("too many requests")));
+    }
+    assert_eq!(refused, 5);
+    std::thread::scope(|scope| {
+        let closes = scope.spawn(|| writer.shutdown(&run_ended(), SOON));
+        wait_until("the request", || writer.submit(draft(2)).is_err());
+        script.open_gate();
+        assert!(closes.join().unwrap().is_ok());
+    });
+    assert_eq!(script.status(), RunStatus::Ended);
+}

@@ -187,3 +187,64 @@ fn a_failure_on_the_way_to_the_next_run_halts() {
         assert_eq!(first.status(), if seal { RunStatus::Running } else { RunStatus::Ended });
     }
 }
+
+#[test]
+fn a_receipt_names_the_run_of_its_entry_though_the_runs_are_changed_meanwhile() {
+    let (first, second, halts) = (Script::default(), Script::default(), Halts::default());
+    let writer = writer(&first, &halts);
+    first.close_gate();
+    let before = writer.submit_tracked(draft(1)).unwrap();
+    first.wait_until_at_gate();
+    std::thread::scope(|scope| {
+        let rotates = scope.spawn(|| writer.rotate(&run_ended(), next(second.empty(), child_of(RUN, "b"))));
+        wait_until("the request", || writer.stats().submitted == 3);
+        let after = writer.submit_tracked(draft(2)).unwrap();
+        assert_eq!((writer.run_id().as_str(), after.run_id(), after.seq()), (RUN, "b", 2));
+        first.open_gate();
+        rotates.join().unwrap().unwrap();
+    });
+    assert_eq!((before.run_id(), before.seq()), (RUN, 1));
+}
+
+#[test]
+fn a_next_run_of_which_there_is_one_already_is_refused_before_anything_ends() {
+    let base = memory_dir();
+    let open = || SegmentBackend::builder(base.path()).segment_len(64 << 10).build().unwrap();
+    for run_id in ["a", "b"] {
+        let mut store = open();
+        store.open_run(manifest(run_id)).unwrap();
+        store.seal(RunStatus::Ended).unwrap();
+    }
+    let mut store = open();
+    store.open_run(manifest("c")).unwrap();
+    let writer = EventStoreWriter::spawn(Box::new(store), clock(), noop_halt(), WriterConfig::default()).unwrap();
+    let refused = writer.rotate(&run_ended(), next(Box::new(open()), child_of("c", "a"))).unwrap_err();
+    assert!(refused.to_string().contains("there is a run in"), "{refused}");
+    assert_eq!(writer.submit_and_wait(draft(1)), Ok(1));
+    assert_eq!(writer.close(run_ended()), Ok(2));
+}
+
+#[test]
+fn requests_without_end_keep_no_rotation_from_being_answered_as_it_went() {
+    let (halts, runs) = (Halts::default(), [Script::default(), Script::default()]);
+    let writer = writer(&runs[0], &halts);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = writer.flush(Duration::ZERO);
+                }
+            });
+        }
+        let rotated = loop {
+            match writer.rotate(&run_ended(), next(runs[1].empty(), child_of(RUN, "b"))) {
+                Err(EventStoreError::Backend(text)) if text.contains("try again") => assert_eq!(writer.run_id(), RUN),
+                answer => break answer,
+            }
+        };
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(rotated.unwrap().begun, "b");
+    });
+    assert_eq!(writer.run_id(), "b");
+}

@@ -119,3 +119,102 @@ fn the_queue_is_bounded_in_bytes_too_and_a_message_larger_than_it_passes_alone()
     assert_eq!(writer.submit_and_wait(huge), Ok(4));
     assert_eq!(script.entries()[3].payload.len(), 1 << 20);
 }
+
+#[test]
+fn nothing_is_answered_or_sealed_behind_a_halt() {
+    let (script, halts, writer) = full(small());
+    std::thread::scope(|scope| {
+        let flushes = scope.spawn(|| writer.flush(SOON));
+        let closes = scope.spawn(|| {
+            // Behind the flush.
+            std::thread::sleep(Duration::from_millis(10));
+            writer.submit(draft(4))
+        });
+        assert!(matches!(closes.join().unwrap(), Err(SubmitError::HaltSignaled { .. })));
+        script.open_gate();
+        let answer = flushes.join().unwrap();
+        assert!(answer.as_ref().is_err_and(|error| error.to_string().contains("halted")), "{answer:?}");
+    });
+    super::bench::wait_until("the end of the writer thread", || script.is_dropped());
+    assert_eq!((writer.high_watermark(), script.status()), (0, tapelog::RunStatus::Running));
+    assert_eq!(halts.told().len(), 1);
+}
+
+#[test]
+fn a_full_queue_does_not_wait_for_its_batch_to_fill() {
+    let (script, halts) = (Script::default(), Halts::default());
+    let config = WriterConfig { channel_capacity: 10, max_batch_latency: Duration::from_mins(1), halt_threshold: SOON, ..small() };
+    let writer = writer_with(&script, &halts, config);
+    let begun = std::time::Instant::now();
+    (1..=95).for_each(|number| writer.submit(draft(number)).unwrap());
+    assert_eq!(writer.close(run_ended()), Ok(96));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_large_message_is_not_overtaken_for_ever_by_small_ones() {
+    let (script, halts) = (Script::default(), Halts::default());
+    let config = WriterConfig { channel_len_max: 64 << 10, channel_capacity: 10_000, halt_threshold: SOON, ..small() };
+    let writer = writer_with(&script, &halts, config);
+    let large = tapelog::EntryDraft { payload: vec![7; 48 << 10].into(), ..draft(0) };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 1..=3_u64 {
+            let (writer, stop) = (&writer, &stop);
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    writer.submit(draft(thread)).unwrap();
+                }
+            });
+        }
+        for _ in 0..20 {
+            writer.submit(large.clone()).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(halts.told().is_empty());
+}
+
+#[test]
+fn an_anchor_behind_a_backlog_of_a_store_that_gets_on_is_no_stall() {
+    let (script, halts) = (Script::default(), Halts::default());
+    let config = WriterConfig { channel_capacity: 1_000, max_batch_entries: 1, ..small() };
+    let writer = writer_with(&script, &halts, config);
+    script.close_gate();
+    (1..=60).for_each(|number| writer.submit(draft(number)).unwrap());
+    std::thread::scope(|scope| {
+        let anchors = scope.spawn(|| writer.record_snapshot_anchor("blob", "hash"));
+        let moves = script.clone();
+        scope.spawn(move || {
+            // Five milliseconds for each of them: much longer than the threshold for all, and much less for one.
+            for _ in 0..60 {
+                moves.let_one_through();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            moves.open_gate();
+        });
+        assert_eq!(anchors.join().unwrap().unwrap().high_watermark, 60);
+    });
+    assert!(halts.told().is_empty());
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_told() {
+    struct Broken;
+    impl std::task::Wake for Broken {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("the waker says panic");
+        }
+    }
+    let (script, halts) = (Script::default(), Halts::default());
+    let writer = writer_with(&script, &halts, super::bench::patient());
+    script.close_gate();
+    let mut broken = Box::pin(writer.submit_tracked(draft(1)).unwrap());
+    let waker = std::task::Waker::from(std::sync::Arc::new(Broken));
+    assert!(std::future::Future::poll(broken.as_mut(), &mut std::task::Context::from_waker(&waker)).is_pending());
+    let sound = writer.submit_tracked(draft(2)).unwrap();
+    script.fail_appends(crate::support::scripted_store::Failure::Disk);
+    script.open_gate();
+    assert!(matches!(sound.wait(), Err(WaitError::Halted(_))));
+    assert!(matches!(halts.first().0, HaltReason::BackendDisk(_)));
+}

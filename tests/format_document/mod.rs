@@ -180,6 +180,8 @@ fn limits_by_name() -> BTreeMap<&'static str, Limit> {
         ("ROTATION_LEN_MIN", Number(limits::ROTATION_LEN_MIN)),
         ("ROTATION_AGE_MIN", Time(limits::ROTATION_AGE_MIN)),
         ("ROTATION_RETRY_AFTER", Time(limits::ROTATION_RETRY_AFTER)),
+        ("ROTATION_TIME_SLACK", Time(limits::ROTATION_TIME_SLACK)),
+        ("ROTATION_STALL_MAX", Time(limits::ROTATION_STALL_MAX)),
         ("HOUSEKEEPING_EVERY", Time(limits::HOUSEKEEPING_EVERY)),
         ("SPACE_LOOK_EVERY", Time(limits::SPACE_LOOK_EVERY)),
         ("RUN_STARTED_TIMEOUT_DEFAULT", Time(limits::RUN_STARTED_TIMEOUT_DEFAULT)),

@@ -167,3 +167,88 @@ fn what_was_prepared_by_a_process_that_was_killed_is_removed_at_boot() {
     assert!(names.iter().all(|name| ["LOCK", "markers", "notes.txt"].contains(&name.as_str())), "{names:?}");
     drop(store);
 }
+
+#[test]
+fn a_boot_that_dies_before_its_run_begins_loses_nothing() {
+    let engine = Engine::new();
+    let session = engine.boot().open(what_runs()).unwrap();
+    session.writer().submit(draft(1)).unwrap();
+    let crashed = crash(session);
+    // Two boots die while they restore: the run is sealed by the first, and still gone on from by the third.
+    for _ in 0..3 {
+        let lifecycle = engine.boot();
+        assert_eq!(lifecycle.parent_run_id(), Some(&crashed));
+        assert_eq!(lifecycle.restore_plan().unwrap().unwrap().entry_count(), 2);
+    }
+    let lifecycle = engine.boot();
+    let session = lifecycle.open(what_runs()).unwrap();
+    assert_eq!(session.parent_run_id(), Some(crashed));
+    session.close().unwrap();
+    // Of one boot only one run goes on from it, and of later ones none.
+    let second = lifecycle.open(what_runs()).unwrap();
+    assert_eq!(second.parent_run_id(), None);
+    second.close().unwrap();
+    assert!(engine.boot().parent_run_id().is_none());
+}
+
+#[test]
+fn where_nobody_can_say_where_the_engine_was_no_state_is_restored_in_silence() {
+    // A damaged run, also at the boots behind the one that found it.
+    let engine = Engine::new();
+    let session = engine.boot().open(what_runs()).unwrap();
+    (1..=20).for_each(|number| session.writer().submit(draft(number)).unwrap());
+    let damaged = crash(session);
+    let path = engine.folder(&damaged).join("00000001.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5_000] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    for _ in 0..2 {
+        let lifecycle = engine.boot();
+        let refused = lifecycle.restore_plan().unwrap_err().to_string();
+        assert!(refused.contains(&damaged) && refused.contains("damaged"), "{refused}");
+        assert!(matches!(&lifecycle.recovered().resume, tapelog::Resume::Unsafe { run_id, .. } if *run_id == damaged));
+    }
+    // One that begins anew all the same is not kept from it, and is what the next boot goes by.
+    engine.boot().open(what_runs()).unwrap().close().unwrap();
+    assert!(engine.boot().restore_plan().unwrap().is_none());
+    // A run that is being written.
+    let live = engine.boot().open(what_runs()).unwrap();
+    let refused = engine.boot().restore_plan().unwrap_err().to_string();
+    assert!(refused.contains(&live.run_id()) && refused.contains("writing it"), "{refused}");
+    // A sound run that cannot be sealed at the moment.
+    let crashed = crash(live);
+    let hurdle = engine.folder(&crashed).join("MANIFEST.tmp");
+    std::fs::create_dir(&hurdle).unwrap();
+    let refused = engine.boot().restore_plan().unwrap_err().to_string();
+    assert!(refused.contains(&crashed) && refused.contains("could not be sealed"), "{refused}");
+    std::fs::remove_dir(&hurdle).unwrap();
+    assert_eq!(engine.boot().parent_run_id(), Some(&crashed));
+}
+
+#[test]
+fn a_clock_that_goes_back_leaves_the_runs_in_the_order_in_which_they_were() {
+    let engine = Engine::new();
+    engine.clock.set(tapelog::UnixNanos::from(1_000_000));
+    let session = engine.builder().boot().unwrap().open(what_runs()).unwrap();
+    engine.clock.set(tapelog::UnixNanos::from(10));
+    session.rotate().unwrap();
+    let first = crash(session);
+    let session = engine.builder().boot().unwrap().open(what_runs()).unwrap();
+    assert_eq!(session.parent_run_id(), Some(first));
+    let second = crash(session);
+    assert_eq!(engine.builder().boot().unwrap().parent_run_id(), Some(&second));
+}
+
+#[test]
+fn files_that_only_look_like_a_run_that_never_began_stay() {
+    let engine = Engine::new();
+    for (name, lock) in [("notes", &b"mine"[..]), ("other", b"")] {
+        let folder = engine.folder(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("LOCK"), lock).unwrap();
+        std::fs::write(folder.join("00000002.seg"), b"twenty-five bytes of mine").unwrap();
+        std::fs::write(folder.join("WATERMARK"), b"mine").unwrap();
+        engine.boot();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3, "{name}");
+    }
+}

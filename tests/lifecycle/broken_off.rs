@@ -51,7 +51,7 @@ fn a_run_that_was_ended_for_one_that_is_there_is_not_gone_on_from() {
 
 #[test]
 fn a_payload_that_names_no_run_changes_nothing() {
-    for payload in ["", "../elsewhere", "\u{0}"] {
+    for payload in ["", "../elsewhere", "\u{0}", "normal"] {
         let engine = Engine::new();
         end_for(&engine, payload);
         assert!(engine.boot().parent_run_id().is_none(), "{payload:?}");

@@ -144,3 +144,61 @@ fn the_operating_system_tells_what_is_left() {
     let available = OsStorage.space_available(&engine.base().join("not").join("there")).unwrap();
     assert!(available > 0 && available < u64::MAX);
 }
+
+#[test]
+fn callbacks_that_panic_or_end_the_session_keep_no_run_from_being_changed_or_ended() {
+    let engine = Engine::new();
+    let policy = RotationPolicy { len_max: None, age_max: Some(Duration::from_secs(1)) };
+    let hook = tapelog::ThreadHook::new(|name: &str| assert!(name != "tapelog-keeper", "the hook says panic"));
+    let config = tapelog::WriterConfig { thread_hook: hook, halt_threshold: super::bench::SOON, ..tapelog::WriterConfig::default() };
+    let builder = engine.builder().writer(config).rotation(policy).low_space(u64::MAX, |_| panic!("the callback says panic"));
+    let session = builder.boot().unwrap().open(what_runs()).unwrap();
+    wait_until("a rotation", || session.writer().stats().rotations == 1);
+    session.close().unwrap();
+
+    let slot: Arc<Mutex<Option<tapelog::RunSession>>> = Arc::default();
+    let taken = slot.clone();
+    let ended = Arc::new(AtomicU64::new(0));
+    let last = ended.clone();
+    let builder = engine.builder().low_space(u64::MAX, move |_| {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < super::bench::SOON {
+            if let Some(session) = taken.lock().unwrap().take() {
+                last.store(session.close().unwrap(), Ordering::SeqCst);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    engine.clock.advance(10);
+    let session = builder.boot().unwrap().open(what_runs()).unwrap();
+    *slot.lock().unwrap() = Some(session);
+    wait_until("the end", || ended.load(Ordering::SeqCst) == 2);
+    assert!(engine.runs().iter().all(|run| run.status == RunStatus::Ended));
+}
+
+#[test]
+fn attempts_to_change_the_run_that_fail_leave_one_folder_and_no_segments() {
+    let engine = Engine::new();
+    let disk = FaultyStorage::new(Arc::new(OsStorage));
+    let builder = engine.builder().store(|builder| builder.segment_len(64 << 10).spares(2)).storage(Arc::new(disk.clone()));
+    let session = builder.boot().unwrap().open(what_runs()).unwrap();
+    let count = || std::fs::read_dir(engine.instance()).unwrap().count();
+    for _ in 0..4 {
+        engine.clock.advance(10);
+        disk.clear_faults();
+        disk.fail_nth(OperationKind::Create, "00000002.seg.tmp", 1, std::io::ErrorKind::StorageFull, Repeat::Once);
+        assert!(matches!(session.rotate(), Err(tapelog::EventStoreError::Disk(_))));
+        assert_eq!(count(), 2);
+    }
+    for run in std::fs::read_dir(engine.instance()).unwrap() {
+        let folder = run.unwrap().path();
+        if folder.file_name().is_some_and(|name| name.to_str() != Some(&session.run_id())) {
+            assert!(!folder.join("00000001.seg").exists(), "{}", folder.display());
+        }
+    }
+    disk.clear_faults();
+    session.rotate().unwrap();
+    assert_eq!(count(), 2, "the folder is the next run's");
+    session.close().unwrap();
+}

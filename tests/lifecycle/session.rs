@@ -136,3 +136,32 @@ fn the_first_entry_of_a_run_that_syncs_once_a_minute_is_durable_at_once_and_that
     assert_eq!(session.high_watermark(), 1);
     session.close().unwrap();
 }
+
+#[test]
+fn the_engine_is_called_when_its_session_halts() {
+    let engine = Engine::new();
+    let disk = FaultyStorage::new(Arc::new(OsStorage));
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let note = told.clone();
+    let builder = engine.builder().storage(Arc::new(disk.clone())).on_halt(Arc::new(move |reason| note.lock().unwrap().push(reason)));
+    let session = builder.boot().unwrap().open(what_runs()).unwrap();
+    disk.fail_nth(OperationKind::SyncData, "00000001.seg.tmp", 1, std::io::ErrorKind::StorageFull, Repeat::Once);
+    assert!(session.writer().submit_and_wait(draft(1)).is_err());
+    wait_until("the callback", || told.lock().unwrap().len() == 1);
+    assert_eq!(session.halt_signal().reason(), Some(told.lock().unwrap()[0].clone()));
+}
+
+#[test]
+fn a_message_that_came_into_being_just_before_its_run_is_no_finding() {
+    let engine = Engine::new();
+    engine.clock.set(tapelog::UnixNanos::from(1_700_000_000_000_000_000));
+    let session = engine.builder().boot().unwrap().open(what_runs()).unwrap();
+    let stamped = 1_700_000_000_000_000_005;
+    engine.clock.advance(1_000_000_000);
+    let rotated = session.rotate().unwrap();
+    session.writer().submit(tapelog::EntryDraft { ts_init: stamped.into(), ..draft(1) }).unwrap();
+    session.close().unwrap();
+    let store = tapelog::SegmentBackend::open_sealed(engine.base(), crate::support::entries::INSTANCE, &rotated.begun).unwrap();
+    let report = tapelog::Verifier::new(Box::new(store)).verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}

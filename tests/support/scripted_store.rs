@@ -21,6 +21,8 @@ pub enum Failure {
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that a test can say")]
 struct State {
     gate_closed: bool,
+    /// How many appends a closed gate lets through.
+    passes: usize,
     at_gate: bool,
     failure: Option<Failure>,
     seal_fails: bool,
@@ -70,6 +72,11 @@ impl Script {
 
     pub fn open_gate(&self) {
         self.with(|state| state.gate_closed = false);
+    }
+
+    /// One append passes the closed gate.
+    pub fn let_one_through(&self) {
+        self.with(|state| state.passes += 1);
     }
 
     /// Waits until an append waits at the gate.
@@ -158,9 +165,10 @@ impl EventStore for ScriptedStore {
     fn append_batch(&mut self, entries: &[AppendEntry]) -> Result<u64, EventStoreError> {
         let mut state = self.script.state.0.lock().unwrap();
         state.at_gate = true;
-        while state.gate_closed {
+        while state.gate_closed && state.passes == 0 {
             state = self.script.state.1.wait(state).unwrap();
         }
+        state.passes = state.passes.saturating_sub(1);
         state.at_gate = false;
         let failure = state.failure;
         state.batches.push(entries.len());

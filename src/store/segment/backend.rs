@@ -409,8 +409,7 @@ impl SegmentBackend {
         }
     }
 
-    /// Makes the files of the run that is opened next. A run that is there already is left for [`Self::open_new`] to
-    /// judge.
+    /// Makes the files of the run that is opened next. One that is there already is refused.
     pub(super) fn prepare_new(&mut self, manifest: &RunManifest) -> Result<(), EventStoreError> {
         self.prepared = None;
         let folder = self.run_path(&manifest.instance_id, &manifest.run_id);
@@ -418,10 +417,15 @@ impl SegmentBackend {
         match read_manifest(&*self.storage, &folder)? {
             FoundManifest::Missing if !create::holds_a_run(&*self.storage, &folder)? => {
                 create::remove_leftovers(&*self.storage, &folder)?;
-                let files = create::prepare(&*self.storage, &folder, manifest, self.options)?;
+                let files = create::prepare(&*self.storage, &folder, manifest, self.options).inspect_err(|_| {
+                    // The disk may be full, and the next attempt be at another run.
+                    let _ = create::remove_leftovers(&*self.storage, &folder);
+                })?;
                 self.prepared = Some(PreparedRun { storage: self.storage.clone(), folder, ready: Some((lock, files)) });
             }
-            FoundManifest::Present(_) | FoundManifest::Missing | FoundManifest::Damaged(_) => {}
+            FoundManifest::Present(_) | FoundManifest::Missing | FoundManifest::Damaged(_) => {
+                return Err(EventStoreError::Backend(format!("there is a run in {} already; prepare one of another id", folder.display())));
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::error::EventStoreError;
 use crate::format::file_name::{self, FileName};
 use crate::format::manifest::SealState;
 use crate::io::{LockState, Storage};
+use crate::limits::{BLOCK_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN};
 use crate::model::{RunId, RunManifest, validate_id};
 use crate::store::run_files::{FoundManifest, check_folder_name, read_manifest};
 use crate::store::segment::closed::{identify, sealed_manifest};
@@ -67,9 +68,14 @@ pub(crate) fn remove_unfounded(storage: &dyn Storage, instance_dir: &Path) -> Re
     for entry in entries.into_iter().filter(|entry| entry.is_dir && validate_id("run id", &entry.name).is_ok()) {
         let folder = instance_dir.join(&entry.name);
         let files = storage.list(&folder).unwrap_or_default();
-        let is_file = |parsed: FileName| files.iter().any(|file| !file.is_dir && FileName::parse(&file.name) == parsed);
-        // Only what a writer made: it took the lock before it made anything else.
-        if is_file(FileName::Manifest) || !is_file(FileName::Lock) || files.len() <= 2 {
+        let stands = |parsed: FileName| files.iter().any(|file| FileName::parse(&file.name) == parsed);
+        // Only what a writer made: it takes the lock first, whose file is empty, then makes the folder of the sidecar, and
+        // its segments have their full length before they have their name.
+        let lock_is_ours = files.iter().any(|file| FileName::parse(&file.name) == FileName::Lock && !file.is_dir && file.len == 0);
+        let is_segment_len = |len: u64| (SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&len) && len.is_multiple_of(BLOCK_LEN);
+        let are_ours =
+            files.iter().filter(|file| matches!(FileName::parse(&file.name), FileName::Segment(_))).all(|file| is_segment_len(file.len));
+        if stands(FileName::Manifest) || !lock_is_ours || !stands(FileName::Markers) || !are_ours || files.len() <= 2 {
             continue;
         }
         let Ok(_lock) = create::lock(storage, &folder) else { continue };
