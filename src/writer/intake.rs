@@ -193,7 +193,8 @@ impl Intake {
     ) -> Result<(Place, T), Refusal> {
         let len = EncodedBatch::len_of(draft);
         let mut state = lock(&self.state);
-        if !state.closed && !(state.waiters.is_empty() && state.has_room(self.limits, len)) {
+        let goes_in = state.waiters.is_empty() && state.has_room(self.limits, len);
+        if !goes_in && !state.closed {
             state = self.wait_for_room(state, len, patience)?;
         }
         if state.closed {
