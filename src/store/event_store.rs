@@ -155,6 +155,9 @@ pub trait EventStore: Send {
 
     /// Notes that a snapshot covers the run up to an entry. It takes the place of the anchor before.
     ///
+    /// An entry writer takes an error of this for a failure of the store, and halts: over a store that keeps no anchors, none
+    /// may be asked for.
+    ///
     /// # Errors
     ///
     /// [`EventStoreError::Backend`] when the anchor lies past the high-watermark or before the latest anchor,

@@ -25,7 +25,7 @@ pub enum WaitStrategy {
     /// It sleeps. Whoever submits to a sleeping writer wakes it, which costs the submitting thread a system call.
     #[default]
     Park,
-    /// It looks again and again, and never sleeps: it takes a core of its own, and is never woken.
+    /// It looks again and again, and never sleeps for want of a message: it takes a core of its own, and is never woken.
     Spin,
     /// It looks again and again for a while, and then sleeps.
     SpinThenPark {

@@ -22,7 +22,8 @@ pub enum Durability {
     /// An append returns once its batch is written: it survives the end of the process. A
     /// background thread syncs, and the high-watermark follows the sync.
     Buffered {
-        /// The time between two syncs: 100 microseconds to 60 seconds.
+        /// The time between two syncs: 100 microseconds to 60 seconds. Whoever waits for an entry waits for the next one; a
+        /// flush of the writer does not.
         sync_every: Duration,
     },
 }
