@@ -218,3 +218,24 @@ fn a_waker_that_panics_keeps_nobody_from_being_told() {
     assert!(matches!(sound.wait(), Err(WaitError::Halted(_))));
     assert!(matches!(halts.first().0, HaltReason::BackendDisk(_)));
 }
+
+#[test]
+fn a_disk_that_was_full_for_a_while_and_is_freed_stops_nothing() {
+    use crate::support::faulty_storage::{FaultyStorage, OperationKind, Repeat};
+    let base = crate::support::folders::memory_dir();
+    let disk = FaultyStorage::new(std::sync::Arc::new(tapelog::io::OsStorage));
+    let storage = std::sync::Arc::new(disk.clone());
+    let mut store = tapelog::SegmentBackend::builder(base.path()).segment_len(64 << 10).spares(2).storage(storage).build().unwrap();
+    tapelog::EventStore::open_run(&mut store, crate::support::entries::manifest(super::bench::RUN)).unwrap();
+    // The third segment cannot be made when it is wanted first, which is when the first one begins.
+    disk.fail_nth(OperationKind::Create, "00000003.seg.tmp", 1, std::io::ErrorKind::StorageFull, Repeat::Once);
+    let halts = Halts::default();
+    let config = super::bench::patient();
+    let writer = tapelog::EventStoreWriter::spawn(Box::new(store), super::bench::clock(), halts.callback(), config).unwrap();
+    writer.submit(draft(0)).unwrap();
+    let made = || disk.count(OperationKind::Create, "00000003.seg.tmp");
+    super::bench::wait_until("the failed attempt", || made() == 1);
+    (1..=3_000).for_each(|number| writer.submit(draft(number)).unwrap());
+    assert_eq!(writer.close(run_ended()), Ok(3_002));
+    assert!(halts.told().is_empty() && made() == 2);
+}

@@ -50,15 +50,22 @@ impl Shelf {
         self.changed.notify_all();
     }
 
-    /// A spare could not be made: the next append that needs one is told, and then it is tried again.
+    /// A spare could not be made. It is tried again when the next one that is ready is taken; an append that finds none ready
+    /// is told, and then it is tried again too.
     pub(crate) fn fail(&self, error: EventStoreError) {
         self.lock().failure = Some(error);
         self.changed.notify_all();
     }
 
-    /// The next spare if one is ready.
+    /// The next spare if one is ready. Where making another one failed meanwhile, that is tried again now: a disk that was
+    /// full may have been freed, and a whole segment is left to write until the answer matters.
     pub(crate) fn try_take(&self) -> Option<Spare> {
-        let spare = self.lock().ready.pop_front();
+        let mut state = self.lock();
+        let spare = state.ready.pop_front();
+        if spare.is_some() {
+            state.failure = None;
+        }
+        drop(state);
         if spare.is_some() {
             self.changed.notify_all();
         }
