@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::EventStoreError;
-use crate::model::{EntryDraft, EventStoreEntry, Headers, RegisteredComponents, RunId, UnixNanos, validate_id};
+use crate::model::{EntryDraft, EventStoreEntry, Headers, RegisteredComponents, RunId, UnixNanos};
 
 /// The topic of the first entry of a session's run.
 pub const RUN_STARTED_TOPIC: &str = "run.lifecycle.RunStarted";
@@ -45,11 +45,15 @@ pub(super) fn next_run(entry: &EventStoreEntry) -> Option<RunId> {
         return None;
     }
     let next = str::from_utf8(&entry.payload).ok()?;
-    // What a session names is a time and eight digits; any other payload is somebody else's.
-    let (time, random) = next.split_once('-')?;
-    let is_time = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
+    // Any other payload is somebody else's.
+    time_in(next).map(|_| next.to_owned())
+}
+
+/// The time in the id of a run that a session began: a time and eight digits. Ids of other makes have none.
+pub(super) fn time_in(run_id: &str) -> Option<u64> {
+    let (time, random) = run_id.split_once('-')?;
     let is_random = random.len() == 8 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_time && is_random && validate_id("run id", next).is_ok()).then(|| next.to_owned())
+    (is_random && time.bytes().all(|byte| byte.is_ascii_digit())).then(|| time.parse().ok())?
 }
 
 /// The components that an entry says were registered when its run began.

@@ -11,6 +11,7 @@ use super::entries::{run_ended, run_started};
 use super::housekeeping::Keeper;
 use super::rotation::child_of;
 use crate::error::EventStoreError;
+use crate::format::file_name::MANIFEST;
 use crate::limits::SEAL_TIMEOUT;
 use crate::model::{RunId, RunManifest, SnapshotAnchor, UnixNanos, compute_snapshot_content_hash};
 use crate::observe;
@@ -65,13 +66,19 @@ impl Core {
         rotated
     }
 
+    /// Whether there is no run of that name yet.
+    fn is_free(&self, manifest: &RunManifest) -> bool {
+        let folder = self.options.base_dir.join(&manifest.instance_id).join(&manifest.run_id);
+        matches!(self.options.storage.stat(&folder.join(MANIFEST)), Ok(None))
+    }
+
     fn rotate_alone(&self) -> Result<Rotated, EventStoreError> {
         let (parent, next) = {
             let mut current = lock(&self.current);
             (current.manifest.clone(), current.next.take())
         };
         let now = self.now();
-        let manifest = next.unwrap_or_else(|| child_of(&parent, now));
+        let manifest = next.filter(|next| self.is_free(next)).unwrap_or_else(|| child_of(&parent, now));
         let ended = run_ended(Some(&manifest.run_id), now);
         let run_started = run_started(&manifest.registered_components, now)?;
         let next = NextRun { store: Box::new(self.options.new_store()?), manifest: manifest.clone(), run_started };

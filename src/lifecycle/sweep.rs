@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entries::{is_run_ended, next_run};
+use super::entries::{is_run_ended, next_run, time_in};
 use crate::error::EventStoreError;
 use crate::io::{OsStorage, Storage};
 use crate::model::{EventStoreEntry, RunId, RunManifest, RunStatus, UnixNanos};
@@ -224,28 +224,31 @@ impl<'a> RecoverySweep<'a> {
         self.store()?.runs_of(&self.instance_id)
     }
 
-    /// What the newest run says. It is the newest by when it began; of one that cannot be read that is not known, so that
-    /// any such run might be.
+    /// What the newest run says, by when it began. Of one that cannot be read its id may tell that; where it does not, that
+    /// run might be the newest.
     fn resume(&self, outcome: &RecoveryOutcome) -> Result<Resume, EventStoreError> {
-        let not_safe = |run_id: &RunId, reason: String| Ok(Resume::Unsafe { run_id: run_id.clone(), reason });
-        if let Some(UnreadableRun { run_id, error }) = outcome.unreadable.first() {
-            return not_safe(run_id, format!("it could not be sealed or read: {error}"));
-        }
-        if let Some(run_id) = outcome.live.first() {
-            return not_safe(run_id, "another process, or another session of this one, is writing it".to_owned());
-        }
         let listings = self.listings()?;
-        let Some(newest) = listings.iter().rfind(|listing| listing.manifest.is_ok()) else { return Ok(Resume::Anew) };
-        let status = newest.manifest.as_ref().map_or(RunStatus::Running, |manifest| manifest.status);
-        match status {
-            RunStatus::CrashedRecovered => Ok(Resume::From(newest.run_id.clone())),
-            RunStatus::Quarantined => not_safe(&newest.run_id, "acknowledged data in it is damaged; verify it, and decide".to_owned()),
-            RunStatus::Running => not_safe(&newest.run_id, "it is running".to_owned()),
-            RunStatus::Ended => {
+        let begun = |listing: &RunListing| match &listing.manifest {
+            Ok(manifest) => manifest.start_ts_init.as_u64(),
+            Err(_) => time_in(&listing.run_id).unwrap_or(u64::MAX),
+        };
+        let Some(newest) = listings.iter().max_by_key(|listing| (begun(listing), &listing.run_id)) else {
+            return Ok(Resume::Anew);
+        };
+        let not_safe = |reason: String| Ok(Resume::Unsafe { run_id: newest.run_id.clone(), reason });
+        if let Some(UnreadableRun { error, .. }) = outcome.unreadable.iter().find(|run| run.run_id == newest.run_id) {
+            return not_safe(format!("it could not be sealed or read: {error}"));
+        }
+        match newest.manifest.as_ref().map(|manifest| manifest.status) {
+            Ok(RunStatus::CrashedRecovered) => Ok(Resume::From(newest.run_id.clone())),
+            Ok(RunStatus::Quarantined) => not_safe("acknowledged data in it is damaged; verify it, and decide".to_owned()),
+            Ok(RunStatus::Running) => not_safe("another process, or another session of this one, is writing it".to_owned()),
+            Ok(RunStatus::Ended) => {
                 let next = self.last_entry(&newest.path).as_ref().and_then(next_run);
                 let broke_off = next.is_some_and(|next| listings.iter().all(|listing| listing.run_id != next));
                 Ok(if broke_off { Resume::From(newest.run_id.clone()) } else { Resume::Anew })
             }
+            Err(error) => not_safe(format!("it cannot be read: {error}")),
         }
     }
 

@@ -5,11 +5,9 @@
 
 use std::fmt;
 
+use super::{Headers, UnixNanos};
 use blake3::Hasher;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-use super::{Headers, UnixNanos};
 
 const ENTRY_DOMAIN: &[u8] = b"nautilus-event-store/entry/v1";
 
@@ -49,16 +47,34 @@ pub fn compute_entry_hash(
     headers: &Headers,
 ) -> EntryHash {
     let mut hasher = Hasher::new();
-    hasher.update(ENTRY_DOMAIN);
-    hasher.update(&seq.to_be_bytes());
-    hasher.update(&ts_init.as_u64().to_be_bytes());
-    hasher.update(&ts_publish.as_u64().to_be_bytes());
-    update_with_len(&mut hasher, topic.as_bytes());
-    update_with_len(&mut hasher, payload_type.as_bytes());
-    update_with_len(&mut hasher, payload);
-    update_with_id(&mut hasher, headers.correlation_id.as_ref());
-    update_with_id(&mut hasher, headers.causation_id.as_ref());
+    let put = |bytes: &[u8]| {
+        hasher.update(bytes);
+    };
+    put_entry(put, seq, [ts_init, ts_publish], [topic.as_bytes(), payload_type.as_bytes(), payload], headers);
     EntryHash(hasher.finalize().into())
+}
+
+/// Gives `put` everything that the hash of an entry covers, piece by piece.
+#[inline]
+fn put_entry(mut put: impl FnMut(&[u8]), seq: u64, times: [UnixNanos; 2], parts: [&[u8]; 3], headers: &Headers) {
+    put(ENTRY_DOMAIN);
+    put(&seq.to_be_bytes());
+    for time in times {
+        put(&time.as_u64().to_be_bytes());
+    }
+    for part in parts {
+        put(&(part.len() as u64).to_be_bytes());
+        put(part);
+    }
+    for id in [&headers.correlation_id, &headers.causation_id] {
+        match id {
+            None => put(&[0]),
+            Some(id) => {
+                put(&[1]);
+                put(id.as_bytes());
+            }
+        }
+    }
 }
 
 /// Hashes many entries with one buffer.
@@ -91,23 +107,8 @@ impl EntryHasher {
         }
         let input = &mut self.input;
         input.clear();
-        input.extend_from_slice(ENTRY_DOMAIN);
-        for number in [seq, ts_init.as_u64(), ts_publish.as_u64()] {
-            input.extend_from_slice(&number.to_be_bytes());
-        }
-        for bytes in [topic.as_bytes(), payload_type.as_bytes(), payload] {
-            input.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            input.extend_from_slice(bytes);
-        }
-        for id in [headers.correlation_id.as_ref(), headers.causation_id.as_ref()] {
-            match id {
-                None => input.push(0),
-                Some(id) => {
-                    input.push(1);
-                    input.extend_from_slice(id.as_bytes());
-                }
-            }
-        }
+        let put = |bytes: &[u8]| input.extend_from_slice(bytes);
+        put_entry(put, seq, [ts_init, ts_publish], [topic.as_bytes(), payload_type.as_bytes(), payload], headers);
         EntryHash(blake3::hash(input).into())
     }
 }
@@ -115,15 +116,6 @@ impl EntryHasher {
 pub(super) fn update_with_len(hasher: &mut Hasher, bytes: &[u8]) {
     hasher.update(&(bytes.len() as u64).to_be_bytes());
     hasher.update(bytes);
-}
-
-fn update_with_id(hasher: &mut Hasher, id: Option<&Uuid>) {
-    if let Some(id) = id {
-        hasher.update(&[1]);
-        hasher.update(id.as_bytes());
-    } else {
-        hasher.update(&[0]);
-    }
 }
 
 #[cfg(test)]

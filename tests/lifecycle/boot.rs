@@ -252,3 +252,19 @@ fn files_that_only_look_like_a_run_that_never_began_stay() {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3, "{name}");
     }
 }
+
+#[test]
+fn a_run_of_long_ago_that_nobody_can_read_keeps_no_engine_from_its_state() {
+    let engine = Engine::new();
+    let old = crash(engine.boot().open(what_runs()).unwrap());
+    std::fs::write(engine.folder(&old).join("MANIFEST"), b"no manifest").unwrap();
+    std::fs::remove_file(engine.folder(&old).join("00000001.seg")).unwrap();
+    // While it is the newest, and where its name does not tell when it was, nobody can say.
+    assert!(engine.boot().restore_plan().is_err());
+    let newer = crash(engine.boot().open(what_runs()).unwrap());
+    let lifecycle = engine.boot();
+    assert_eq!((lifecycle.recovered().unreadable.len(), lifecycle.parent_run_id()), (1, Some(&newer)));
+    assert!(lifecycle.restore_plan().unwrap().is_some());
+    std::fs::rename(engine.folder(&old), engine.folder("unknown")).unwrap();
+    assert!(engine.boot().restore_plan().unwrap_err().to_string().contains("unknown"));
+}
